@@ -1,0 +1,25 @@
+"Package metadata comes from settings.ini: edit there, not here."
+import shlex
+from configparser import ConfigParser
+from pathlib import Path
+import setuptools
+
+cfg_parser = ConfigParser(delimiters=['='])
+cfg_parser.read(Path(__file__).parent/'settings.ini', encoding='utf-8')
+cfg = cfg_parser['DEFAULT']
+readme = Path(__file__).parent/'README.md'
+
+setuptools.setup(
+    name=cfg['lib_name'], version=cfg['version'], description=cfg['description'],
+    keywords=cfg['keywords'], author=cfg['author'], author_email=cfg['author_email'],
+    url=cfg['git_url'], license='Apache-2.0',
+    packages=setuptools.find_packages(include=['clip_lab*']), include_package_data=True,
+    install_requires=shlex.split(cfg.get('requirements','')),
+    extras_require={'dev': shlex.split(cfg.get('dev_requirements',''))},
+    python_requires='>='+cfg['min_python'],
+    long_description=readme.read_text(encoding='utf-8') if readme.exists() else '',
+    long_description_content_type='text/markdown', zip_safe=False,
+    entry_points={
+        'console_scripts': shlex.split(cfg['console_scripts']),
+        'nbdev': [f"{cfg['lib_name']}={cfg['lib_path']}._modidx:d"]},
+)
