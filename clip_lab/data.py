@@ -8,22 +8,24 @@ __all__ = ['JITTER', 'LabError', 'whole_file', 'progress', 'in_threads', 'Captio
            'defect_table', 'choose_subset', 'save_ids', 'subset_from_file', 'side_by_side', 'square', 'color_jitter',
            'ImageTransform', 'pixel_batches']
 
-# %% ../nbs/00_data.ipynb #675ab589
-import hashlib, json, os, sys
+# %% ../nbs/00_data.ipynb #f9513673
+import json, os
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path, PurePosixPath, PureWindowsPath
 import numpy as np, pandas as pd, torch
 from PIL import Image, ImageOps
 from torchvision.transforms.v2 import functional as TF
 from tqdm.auto import tqdm
 
-# %% ../nbs/00_data.ipynb #276feab1
+# %% ../nbs/00_data.ipynb #34899d54
 class LabError(Exception):
     "Something the user can put right; the message names it and the way out"
 
-# %% ../nbs/00_data.ipynb #9b24acdb
+# %% ../nbs/00_data.ipynb #d3a114ab
 @contextmanager
 def whole_file(
     path:str|Path,   # where the finished file shall stand; its folder is made if needed
@@ -37,7 +39,7 @@ def whole_file(
         os.replace(part, path)
     finally: part.unlink(missing_ok=True)
 
-# %% ../nbs/00_data.ipynb #20eab0e5
+# %% ../nbs/00_data.ipynb #9644fdcb
 def progress(
     items,           # what to go through
     what:str,        # what the bar says
@@ -46,7 +48,7 @@ def progress(
     "Show a progress bar over `items` once two seconds have passed"
     return tqdm(items, desc=what, total=total, delay=2, leave=False, mininterval=0.5, dynamic_ncols=True)
 
-# %% ../nbs/00_data.ipynb #42223d31
+# %% ../nbs/00_data.ipynb #db9b3d81
 def in_threads(
     f,               # function of one item
     items,           # items, taken in order
@@ -54,11 +56,14 @@ def in_threads(
     ahead:int=256,   # how many items may be under way at once, which bounds the memory
 ):                   # yields `f(item)` in the order of the items
     "Apply `f` to the items in threads, in order and never far ahead"
-    items = list(items)
+    items = iter(items)
     with ThreadPoolExecutor(workers) as pool:
-        for start in range(0, len(items), ahead): yield from pool.map(f, items[start:start+ahead])
+        waiting = deque(pool.submit(f, i) for i in islice(items, ahead))
+        while waiting:
+            yield waiting.popleft().result()
+            waiting.extend(pool.submit(f, i) for i in islice(items, 1))
 
-# %% ../nbs/00_data.ipynb #7c2cb3d6
+# %% ../nbs/00_data.ipynb #19bd008b
 @dataclass(frozen=True)
 class CaptionDataset:
     "Pictures, captions, and which picture each caption describes"
@@ -73,7 +78,7 @@ class CaptionDataset:
     def path(self, row:int)->Path: return Path(self.folder)/self.file_names[row]
     def captions_of(self, row:int)->list: return [self.captions[i] for i in np.flatnonzero(self.image_of_text == row)]
 
-# %% ../nbs/00_data.ipynb #ac51d353
+# %% ../nbs/00_data.ipynb #4f1c9e92
 def keep(
     data:CaptionDataset,
     images:np.ndarray,    # (M,) True for each picture to keep
@@ -87,7 +92,7 @@ def keep(
     return replace(data, image_ids=data.image_ids[images], file_names=pick(data.file_names, images),
                    caption_ids=data.caption_ids[texts], captions=pick(data.captions, texts), image_of_text=row[texts])
 
-# %% ../nbs/00_data.ipynb #04057810
+# %% ../nbs/00_data.ipynb #e2033040
 def inside(
     file_name,    # from the annotations
 )->bool:
@@ -95,14 +100,14 @@ def inside(
     if not isinstance(file_name, str) or not file_name.strip() or '\0' in file_name: return False
     return not any(p.is_absolute() or p.drive or p.root or '..' in p.parts for p in (PurePosixPath(file_name), PureWindowsPath(file_name)))
 
-# %% ../nbs/00_data.ipynb #f39d2935
+# %% ../nbs/00_data.ipynb #142208f8
 def _load_json(path):
     try: return json.loads(Path(path).read_text(encoding='utf-8-sig'))
     except FileNotFoundError: raise LabError(f'{path}: no such file') from None
     except UnicodeDecodeError as e: raise LabError(f'{path}: not UTF-8 text ({e.reason} at byte {e.start}); save it as UTF-8') from None
     except json.JSONDecodeError as e: raise LabError(f'{path}: not JSON ({e.msg}, line {e.lineno}, column {e.colno}); is the download complete?') from None
 
-# %% ../nbs/00_data.ipynb #1415fef5
+# %% ../nbs/00_data.ipynb #cfd7414a
 def read_captions(
     file:str|Path,      # a COCO caption file
     folder:str|Path,    # the folder its pictures are in
@@ -122,7 +127,7 @@ def read_captions(
                           np.array([i for i,_,_ in texts], dtype=np.int64), [t for _,_,t in texts],
                           np.array([row.get(i, -1) for _,i,_ in texts], dtype=np.int64))
 
-# %% ../nbs/00_data.ipynb #2bf41566
+# %% ../nbs/00_data.ipynb #a455c944
 def read_split(
     root:str|Path,   # a folder in COCO's layout
     split:str,       # 'train' or 'val'
@@ -139,7 +144,7 @@ def read_split(
     if folder is None: raise LabError(f'{root}: {files[0].name} is there, but its picture folder {name}/ is not')
     return read_captions(files[0], folder)
 
-# %% ../nbs/00_data.ipynb #3b66f83f
+# %% ../nbs/00_data.ipynb #1b284392
 def load_image(
     path:str|Path,
 )->Image.Image:     # RGB, upright
@@ -148,7 +153,7 @@ def load_image(
         image.load()
         return ImageOps.exif_transpose(image).convert('RGB')
 
-# %% ../nbs/00_data.ipynb #a28be2f3
+# %% ../nbs/00_data.ipynb #9f5f25a1
 def file_defect(
     path:str|Path,
 )->str:             # '' for a sound picture
@@ -158,7 +163,7 @@ def file_defect(
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError): return 'unreadable file'
     return ''
 
-# %% ../nbs/00_data.ipynb #d44a44b3
+# %% ../nbs/00_data.ipynb #93ff1afd
 def image_defects(
     data:CaptionDataset,
 )->np.ndarray:           # (M,) reason to remove each picture, '' for none
@@ -170,7 +175,7 @@ def image_defects(
     reasons[pd.Series(data.image_ids).duplicated()] = 'duplicate image id'
     return reasons
 
-# %% ../nbs/00_data.ipynb #dc5025a6
+# %% ../nbs/00_data.ipynb #c3de256e
 def caption_defects(
     data:CaptionDataset,
     images:np.ndarray,     # (M,) from `image_defects`
@@ -182,7 +187,7 @@ def caption_defects(
     reasons[pd.Series(data.caption_ids).duplicated()] = 'duplicate caption id'
     return reasons
 
-# %% ../nbs/00_data.ipynb #573b5752
+# %% ../nbs/00_data.ipynb #cc7b1d16
 def find_defects(
     data:CaptionDataset,
 )->pd.DataFrame:         # one row an entry to remove: reason, kind, row, id, file_name
@@ -193,7 +198,7 @@ def find_defects(
         return pd.DataFrame(dict(reason=reasons[at], kind=kind, row=at, id=ids[at], file_name=[data.file_names[image_row[i]] if image_row[i] >= 0 else '' for i in at]))
     return pd.concat([rows('image', images, data.image_ids, np.arange(len(images))), rows('caption', texts, data.caption_ids, data.image_of_text)], ignore_index=True)
 
-# %% ../nbs/00_data.ipynb #1e12aa21
+# %% ../nbs/00_data.ipynb #c2ead1a4
 def clean(
     data:CaptionDataset,
     defects:pd.DataFrame,   # from `find_defects`
@@ -204,7 +209,7 @@ def clean(
     if not len(cleaned.captions): raise LabError(f'{data.folder}: no picture with a caption is left after cleaning; do the file names in the captions file match the files?')
     return cleaned
 
-# %% ../nbs/00_data.ipynb #93a60b7b
+# %% ../nbs/00_data.ipynb #54aa5f4f
 def defect_table(
     defects:pd.DataFrame,    # from `find_defects`
     data:CaptionDataset,     # the data before cleaning
@@ -215,7 +220,7 @@ def defect_table(
     table = pd.concat([table, pd.DataFrame([left], index=['kept'], columns=table.columns)])
     return table.rename(columns=dict(image='images', caption='captions')).rename_axis('reason')
 
-# %% ../nbs/00_data.ipynb #5b874e55
+# %% ../nbs/00_data.ipynb #99fe1b76
 def choose_subset(
     data:CaptionDataset,
     n_images:int=None,       # pictures to draw; None takes all that have enough captions
@@ -236,7 +241,7 @@ def choose_subset(
     chosen = np.zeros(len(count), dtype=bool); chosen[np.random.default_rng(seed).permutation(by_id)[:n_images]] = True
     return keep(data, chosen, nth < captions_each if captions_each else np.full(len(nth), True))
 
-# %% ../nbs/00_data.ipynb #4d9e4fc0
+# %% ../nbs/00_data.ipynb #316d7f70
 def save_ids(
     data:CaptionDataset,
     path:str|Path,
@@ -245,7 +250,7 @@ def save_ids(
     ids = dict(images=data.image_ids.tolist(), captions=data.caption_ids.tolist())
     with whole_file(path) as part: part.write_text(json.dumps(ids))
 
-# %% ../nbs/00_data.ipynb #490101cc
+# %% ../nbs/00_data.ipynb #ee5fde44
 def subset_from_file(
     data:CaptionDataset,
     path:str|Path,       # written by `save_ids`
@@ -258,7 +263,7 @@ def subset_from_file(
     if gone: raise LabError(f'{path}: {gone} of its ids are not in the data any more; delete the file to draw a new subset')
     return keep(data, np.isin(data.image_ids, images), np.isin(data.caption_ids, texts))
 
-# %% ../nbs/00_data.ipynb #e713cfd1
+# %% ../nbs/00_data.ipynb #37fef8fd
 def side_by_side(
     images:list,          # pictures, or arrays (height, width, 3)
     columns:int=8,
@@ -273,7 +278,7 @@ def side_by_side(
         sheet.paste(image.convert('RGB').resize((side, side)), (i%columns*(side+4), i//columns*(side+4)))
     return sheet.quantize(colors)
 
-# %% ../nbs/00_data.ipynb #26b6fed9
+# %% ../nbs/00_data.ipynb #97a0a390
 def square(
     image:Image.Image,   # any size
     size:int,            # side of the result, in pixels
@@ -281,7 +286,7 @@ def square(
     "Scale the shorter side to `size` and cut out the middle"
     return image if image.size == (size, size) else TF.center_crop(TF.resize(image, size, antialias=True), [size, size])
 
-# %% ../nbs/00_data.ipynb #4becfda5
+# %% ../nbs/00_data.ipynb #5bdd35f7
 JITTER = dict(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.1)
 
 def color_jitter(
@@ -294,7 +299,7 @@ def color_jitter(
     for k in rng.permutation(list(strength)): image = getattr(TF, f'adjust_{k}')(image, factor[k])
     return image
 
-# %% ../nbs/00_data.ipynb #d51b397b
+# %% ../nbs/00_data.ipynb #7d35fee0
 @dataclass(frozen=True)
 class ImageTransform:
     "From a picture to the normalised pixels that an image encoder was trained on"
@@ -313,7 +318,7 @@ class ImageTransform:
         mean, std = (torch.tensor(v).view(3, 1, 1)*255 for v in (self.mean, self.std))
         return (x - mean) / std
 
-# %% ../nbs/00_data.ipynb #cdb18470
+# %% ../nbs/00_data.ipynb #311559de
 def pixel_batches(
     data:CaptionDataset,
     rows,                        # rows of the pictures, in the order wanted
@@ -324,7 +329,7 @@ def pixel_batches(
     "Read pictures and yield them as batches of normalised pixels, in order"
     view = lambda row: transform.view(load_image(data.path(row)), rng_of(row))
     batch = []
-    for v in in_threads(view, rows, ahead=batch_size):
+    for v in in_threads(view, rows, ahead=2*batch_size):
         batch.append(v)
         if len(batch) == batch_size: yield transform.pixels(batch); batch = []
     if batch: yield transform.pixels(batch)

@@ -197,7 +197,7 @@ def _validate(model, split, experiment, device):
     recall = retrieval_metrics(image_emb, split.text, split.image_of_text)
     return dict(val_loss=loss) | {k: v for k,v in recall.items() if 'R@' in k}
 
-# %% ../nbs/06_train.ipynb #b0f7ac54
+# %% ../nbs/06_train.ipynb #cd314d22
 def train(
     experiment:Experiment,
     model:RetrievalModel,
@@ -209,7 +209,7 @@ def train(
     "Train an experiment, from the last checkpoint if there is one"
     folder, last = Path(folder), Path(folder)/'last'/'checkpoint.safetensors'
     model.to(device)
-    optimizer = getattr(torch.optim, experiment.optimizer)([p for p in model.parameters() if p.requires_grad], lr=experiment.lr, weight_decay=experiment.weight_decay)
+    optimizer = getattr(torch.optim, experiment.optimizer)([p for p in model.parameters() if p.requires_grad], lr=experiment.lr, weight_decay=experiment.weight_decay, fused=True)
     history = _load_last(last, model, optimizer) if last.exists() else []
     n, epochs = len(splits['train'].text), epochs or experiment.epochs
     with progress(None, f'training {experiment.name}', epochs*n) as bar:
