@@ -5,35 +5,39 @@
 # %% auto #0
 __all__ = ['fingerprint', 'file_sha256', 'file_stamps', 'cached_array']
 
-# %% ../nbs/02_cache.ipynb #23a3bc78
+# %% ../nbs/02_cache.ipynb #14a3c60b
 import hashlib, json
 from pathlib import Path
 import numpy as np
 from .data import LabError, whole_file
 
-# %% ../nbs/02_cache.ipynb #9739c855
+# %% ../nbs/02_cache.ipynb #d6c3b1d4
 def fingerprint(
     content,              # anything JSON can say
 )->str:                   # 16 hexadecimal digits
     "A short name that stands for exactly this content"
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
-# %% ../nbs/02_cache.ipynb #0a264846
+# %% ../nbs/02_cache.ipynb #912b77e6
 def file_sha256(
     path:str|Path,
 )->str:
     "SHA-256 of a file's bytes"
     with open(path, 'rb') as f: return hashlib.file_digest(f, 'sha256').hexdigest()
 
-# %% ../nbs/02_cache.ipynb #17344ff0
+# %% ../nbs/02_cache.ipynb #8d6870bd
 def file_stamps(
     folder:str|Path,
     names:list,        # paths below `folder`, in order
 )->list:
-    "Name, size and modification time of each file"
-    return [(n, s.st_size, s.st_mtime_ns) for n in names for s in (Path(folder, n).stat(),)]
+    "Name, size and modification time of each file; a missing file has neither"
+    def stamp(name):
+        try: s = Path(folder, name).stat()
+        except OSError: return name, None, None
+        return name, s.st_size, s.st_mtime_ns
+    return [stamp(n) for n in names]
 
-# %% ../nbs/02_cache.ipynb #0b17dd5d
+# %% ../nbs/02_cache.ipynb #e3318fdc
 def _open_whole(array_file, note_file, note):
     "The array if it is what the note says it is, else None"
     try:
@@ -43,7 +47,7 @@ def _open_whole(array_file, note_file, note):
         return array if list(array.shape) == note['shape'] and str(array.dtype) == note['dtype'] else None
     except (OSError, ValueError, KeyError): return None
 
-# %% ../nbs/02_cache.ipynb #ed25a206
+# %% ../nbs/02_cache.ipynb #52286d39
 def cached_array(
     folder:str|Path,          # the cache folder
     name:str,                 # what the file name begins with
@@ -58,13 +62,13 @@ def cached_array(
     array_file = Path(folder)/f'{name}-{fingerprint(note)}.npy'
     note_file = array_file.with_suffix('.json')
     if not force and (array := _open_whole(array_file, note_file, note)) is not None: return array
+    array = np.empty(shape, dtype)
+    for rows,values in blocks():
+        if not np.isfinite(values).all(): raise LabError(f'{name}: NaN or infinite values were computed; the encoder or its weights are broken')
+        array[rows] = values
     note_file.unlink(missing_ok=True)
     with whole_file(array_file) as part:
-        array = np.lib.format.open_memmap(part, mode='w+', dtype=dtype, shape=shape)
-        for rows,values in blocks():
-            if not np.isfinite(values).all(): raise LabError(f'{name}: NaN or infinite values were computed; the encoder or its weights are broken')
-            array[rows] = values
-        array.flush(); del array
+        with open(part, 'wb') as f: np.save(f, array, allow_pickle=False)
         sha = file_sha256(part)
     with whole_file(note_file) as part: part.write_text(json.dumps(note | dict(sha256=sha), indent=1))
     return np.load(array_file, mmap_mode='r', allow_pickle=False)

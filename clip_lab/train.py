@@ -6,13 +6,13 @@
 __all__ = ['BASELINE', 'MOD1', 'MOD2', 'EXPERIMENTS', 'Experiment', 'learning_rate', 'ImageInputs', 'Split', 'epoch_batches',
            'train_epoch', 'embed_images', 'validation_loss', 'save_tensors', 'load_tensors', 'train']
 
-# %% ../nbs/06_train.ipynb #0a6b7811
+# %% ../nbs/06_train.ipynb #95f5b5da
 import json, math, time
 from dataclasses import dataclass, replace
 from pathlib import Path
 import numpy as np, pandas as pd, torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from .data import CaptionDataset, ImageTransform, LabError, pixel_batches, progress, whole_file
 from .encoders import FrozenPart, RetrievalModel
 from .loss import info_nce_loss
@@ -156,7 +156,7 @@ def validation_loss(
     batches = [order[i:i+size] for i in range(0, len(order)-size+1, size)]
     return float(np.mean([info_nce_loss(image_emb[image_of_text[b]], text_emb[b], temperature).item() for b in batches]))
 
-# %% ../nbs/06_train.ipynb #1d5c8895
+# %% ../nbs/06_train.ipynb #673219b5
 def save_tensors(
     path:str|Path,
     tensors:dict,    # names -> tensors
@@ -164,7 +164,7 @@ def save_tensors(
 ):
     "Write a safetensors file, whole or not at all"
     contiguous = {k: v.detach().cpu().contiguous() for k,v in tensors.items()}
-    with whole_file(path) as part: save_file(contiguous, part, metadata=dict(note=json.dumps(note)))
+    with whole_file(path) as part: part.write_bytes(save(contiguous, metadata=dict(note=json.dumps(note))))
 
 def load_tensors(
     path:str|Path,
