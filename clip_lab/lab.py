@@ -25,7 +25,7 @@ from .scenes import SPLITS, make_scenes
 from .train import EXPERIMENTS, Experiment, ImageInputs, Split, load_tensors, train
 from .visualize import classification_chart, compare_curves, loss_curves, recall_bars, results_table, save_figure, top_retrievals, transcript_figure
 
-# %% ../nbs/09_lab.ipynb #08479d8c
+# %% ../nbs/09_lab.ipynb #759a192b
 @dataclass(frozen=True)
 class Preset:
     "Data and encoders that belong together"
@@ -38,9 +38,10 @@ class Preset:
     val_images: int = None
     captions_each: int = None    # exact number of captions a picture; None takes all
     queries: tuple = ()          # subjects to show retrievals of; empty: drawn at random
+    drawn: bool = False          # the embedded set, drawn where it is missing
 
 PRESETS = dict(
-    scenes=Preset('_data/scenes', 'efficientnet_lite0', 'all-MiniLM-L6-v2', 128, captions_each=5),
+    scenes=Preset('_data/scenes', 'efficientnet_lite0', 'all-MiniLM-L6-v2', 128, captions_each=5, drawn=True),
     coco=Preset('_data/coco', 'resnet50', CLIP_TEXT, 224, '2014', 55_665, 27_186, 5,
                 ('a swimmer and surfboards', 'pizza and shrimp', 'a woman on a motorcycle by plants', 'a dog on a stone railing by water', 'a pizza on a plate', 'a parking meter in a garden deck')))
 
@@ -52,7 +53,7 @@ def choose_preset(
     if name not in PRESETS: raise LabError(f'--preset {name}: unknown; choose {" or ".join(PRESETS)}')
     preset = PRESETS[name]
     if folder is None: return preset
-    return replace(preset, root=str(folder), **(dict(size=224, captions_each=None) if name == 'scenes' else {}))
+    return replace(preset, root=str(folder), drawn=False, **(dict(size=224, captions_each=None) if preset.drawn else {}))
 
 # %% ../nbs/09_lab.ipynb #71f4435f
 def cleaned(
@@ -138,7 +139,7 @@ def read_data(
     print(f'{preset.root}: removed and kept\n{table.to_string()}\n')
     return data
 
-# %% ../nbs/09_lab.ipynb #6c2e60e2
+# %% ../nbs/09_lab.ipynb #a8b21846
 def open_lab(
     preset:Preset,
     name:str='scenes',       # of the folder the results go to
@@ -150,7 +151,7 @@ def open_lab(
 )->Lab:
     "Read the data and embed the captions"
     device, cache, runs = pick_device(device), writable(cache, '--cache'), writable(Path(out)/name, '--out')
-    if preset.root == PRESETS['scenes'].root: make_scenes(preset.root, force=force)
+    if preset.drawn: make_scenes(preset.root, force=force)
     for split in SPLITS: find_split(preset.root, split, preset.year)
     image_encoder, text_encoder = load_image_encoder(preset.image_encoder), load_text_encoder(preset.text_encoder)
     data = read_data(preset, runs, cache, seed, force)

@@ -1,0 +1,101 @@
+"What no notebook can show: real processes that are stopped, killed, limited or started twice."
+import json, os, pty, re, resource, signal, subprocess, sys, time
+from pathlib import Path
+import numpy as np, pandas as pd, pytest
+from safetensors import safe_open
+from clip_lab.scenes import make_scenes
+
+@pytest.fixture(scope='module')
+def scenes(tmp_path_factory): return make_scenes(tmp_path_factory.mktemp('data')/'scenes', 120, 30)
+
+def command(*options): return [sys.executable, '-c', 'import sys; from clip_lab.lab import main; sys.exit(main())', *map(str, options)]
+
+def lab(where, scenes, *options): return command('run', '--data', scenes, '--out', where/'runs', '--cache', where/'cache', '--device', 'cpu', *options)
+
+def call(*args, **kwargs): return subprocess.run(*args, capture_output=True, text=True, **kwargs)
+
+def start_and_wait_for(file, args):
+    "Start a process and wait until it has written a file"
+    process = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    end = time.time() + 120
+    while not file.exists() and process.poll() is None and time.time() < end: time.sleep(.05)
+    assert file.exists() and process.poll() is None, process.communicate()
+    return process
+
+def assert_whole(folder):
+    "Every file in a folder can be read to its end"
+    for file in folder.rglob('*'):
+        if file.suffix == '.json': json.loads(file.read_text())
+        if file.suffix == '.csv': pd.read_csv(file)
+        if file.suffix == '.npy': np.load(file, allow_pickle=False)
+        if file.suffix == '.safetensors':
+            with safe_open(file, 'pt') as f: [f.get_tensor(k) for k in f.keys()]
+
+@pytest.fixture(scope='module')
+def uninterrupted(scenes, tmp_path_factory):
+    where = tmp_path_factory.mktemp('uninterrupted')
+    done = call(lab(where, scenes, '--experiments', 'mod1', '--epochs', 8))
+    assert done.returncode == 0, done.stderr
+    return pd.read_csv(where/'runs'/'scenes'/'mod1'/'history.csv').drop(columns='seconds')
+
+@pytest.mark.parametrize('how', [signal.SIGINT, signal.SIGKILL])
+def test_a_stopped_run_goes_on_as_if_it_had_not_been(how, scenes, uninterrupted, tmp_path):
+    args, run = lab(tmp_path, scenes, '--experiments', 'mod1', '--epochs', 8), tmp_path/'runs'/'scenes'/'mod1'
+    process = start_and_wait_for(run/'history.csv', args)
+    process.send_signal(how)
+    said = process.communicate()[1]
+    assert_whole(tmp_path)
+    assert not (run/'metrics.json').exists() and len(pd.read_csv(run/'history.csv')) < 8
+    if how == signal.SIGINT:
+        assert process.returncode == 130 and 'Traceback' not in said and 'interrupted' in said
+        assert not list(tmp_path.rglob('*.part'))
+    again = call(args)
+    assert again.returncode == 0, again.stderr
+    pd.testing.assert_frame_equal(pd.read_csv(run/'history.csv').drop(columns='seconds'), uninterrupted)
+    assert json.loads((run/'metrics.json').read_text())['n_images'] == 30
+
+def test_a_full_disk_gets_one_line_and_loses_nothing(scenes, tmp_path):
+    "A limit on the size of files stands in for the disk: the checkpoint of 9 MB does not fit"
+    args = lab(tmp_path, scenes, '--experiments', 'baseline', '--epochs', 1)
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
+    done = call(args, preexec_fn=limit)
+    line = done.stderr.strip().splitlines()[-1]
+    assert done.returncode == 2 and 'Traceback' not in done.stderr
+    assert line.startswith('clip_lab: ') and 'best.safetensors' in line and '--out' in line
+    assert_whole(tmp_path)
+    assert not list(tmp_path.rglob('*.part')) and not list(tmp_path.rglob('best.safetensors'))
+    assert call(args).returncode == 0
+
+@pytest.mark.parametrize('options, part', [
+    (['run', '--data', 'no/such/folder'], 'no/such/folder: no such folder'),
+    (['run', '--out', '/dev/null/runs'], '--out /dev/null/runs'),
+    (['train', '--experiments', 'mod7'], '--experiments mod7'),
+    (['fly'], 'invalid choice')])
+def test_bad_input_gets_one_line_and_status_2(options, part, tmp_path):
+    done = call(command(*options), cwd=tmp_path)
+    assert done.returncode == 2 and part in done.stderr
+    assert done.stderr.startswith('clip_lab: ') and len(done.stderr.strip().splitlines()) == 1
+
+def test_two_processes_may_share_a_cache(scenes, tmp_path):
+    args = [command('train', '--data', scenes, '--experiments', 'baseline', '--epochs', 1, '--cache', tmp_path/'cache', '--out', tmp_path/f'runs{i}') for i in (1, 2)]
+    both = [subprocess.Popen(a, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for a in args]
+    said = [p.communicate()[1] for p in both]
+    assert [p.returncode for p in both] == [0, 0], said
+    assert_whole(tmp_path)
+    histories = [pd.read_csv(tmp_path/f'runs{i}'/'scenes'/'baseline'/'history.csv').drop(columns='seconds') for i in (1, 2)]
+    pd.testing.assert_frame_equal(*histories)
+
+def test_a_terminal_shows_progress_and_the_time_that_remains(scenes, tmp_path):
+    main_end, end = pty.openpty()
+    process = subprocess.Popen(lab(tmp_path, scenes, '--experiments', 'mod2', '--epochs', 6), stdout=subprocess.DEVNULL, stderr=end, env=os.environ | {'TQDM_DISABLE': '0'})
+    os.close(end)
+    seen = b''
+    try:
+        while chunk := os.read(main_end, 4096): seen += chunk
+    except OSError: pass
+    assert process.wait() == 0
+    assert re.search(rb'training mod2: +\d+%.*\d+/3600 \[\d\d:\d\d<\d\d:\d\d', seen), seen[-500:]
+
+def test_the_package_is_imported_without_loading_models():
+    done = call([sys.executable, '-c', 'import sys, clip_lab.lab; sys.exit("transformers" in sys.modules)'])
+    assert done.returncode == 0, done.stderr
