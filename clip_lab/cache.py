@@ -11,24 +11,24 @@ from pathlib import Path
 import numpy as np
 from .data import LabError, whole_file
 
-# %% ../nbs/02_cache.ipynb #d6c3b1d4
+# %% ../nbs/02_cache.ipynb #c0de1317
 def fingerprint(
-    content,              # anything JSON can say
-)->str:                   # 16 hexadecimal digits
+    content,  # anything JSON can say
+)->str:       # 16 hexadecimal digits
     "A short name that stands for exactly this content"
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
-# %% ../nbs/02_cache.ipynb #912b77e6
+# %% ../nbs/02_cache.ipynb #2b613f11
 def file_sha256(
-    path:str|Path,
+    path:str|Path,  # the file
 )->str:
     "SHA-256 of a file's bytes"
     with open(path, 'rb') as f: return hashlib.file_digest(f, 'sha256').hexdigest()
 
-# %% ../nbs/02_cache.ipynb #8d6870bd
+# %% ../nbs/02_cache.ipynb #1529059b
 def file_stamps(
-    folder:str|Path,
-    names:list,        # paths below `folder`, in order
+    folder:str|Path,  # the folder
+    names:list,       # paths below `folder`, in order
 )->list:
     "Name, size and modification time of each file; a missing file has neither"
     def stamp(name):
@@ -47,16 +47,16 @@ def _open_whole(array_file, note_file, note):
         return array if list(array.shape) == note['shape'] and str(array.dtype) == note['dtype'] else None
     except (OSError, ValueError, KeyError): return None
 
-# %% ../nbs/02_cache.ipynb #52286d39
+# %% ../nbs/02_cache.ipynb #bb062cab
 def cached_array(
-    folder:str|Path,          # the cache folder
-    name:str,                 # what the file name begins with
-    key:dict,                 # all that the content depends on
-    shape:tuple,              # of the whole array
-    blocks,                   # function without arguments that yields (rows, values) until every row is written
-    dtype:str='float32',
-    force:bool=False,         # compute again even if it is there
-)->np.ndarray:                # memory-mapped, read-only
+    folder:str|Path,      # the cache folder
+    name:str,             # what the file name begins with
+    key:dict,             # all that the content depends on
+    shape:tuple,          # of the whole array
+    blocks,               # function without arguments that yields (rows, values) until every row is written
+    dtype:str='float32',  # of the array
+    force:bool=False,     # compute again even if it is there
+)->np.ndarray:            # memory-mapped, read-only
     "The array that `key` describes: from the cache, or computed and stored"
     note = json.loads(json.dumps(dict(key=key, shape=shape, dtype=dtype), default=str))
     array_file = Path(folder)/f'{name}-{fingerprint(note)}.npy'

@@ -25,11 +25,11 @@ from tqdm.auto import tqdm
 class LabError(Exception):
     "Something the user can put right; the message names it and the way out"
 
-# %% ../nbs/00_data.ipynb #4016f061
+# %% ../nbs/00_data.ipynb #adb09a66
 @contextmanager
 def whole_file(
-    path:str|Path,   # where the finished file shall stand; its folder is made if needed
-):                   # yields the temporary path to write to
+    path:str|Path,  # where the finished file shall stand; its folder is made if needed
+):                  # yields the temporary path to write to
     "Write a file that appears complete, or not at all"
     path = Path(path); path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f'.{path.name}.{os.getpid()}.part')
@@ -49,13 +49,13 @@ def progress(
     "Show a progress bar over `items` once two seconds have passed"
     return tqdm(items, desc=what, total=total, delay=2, leave=False, mininterval=0.5, dynamic_ncols=True)
 
-# %% ../nbs/00_data.ipynb #db9b3d81
+# %% ../nbs/00_data.ipynb #d754eb65
 def in_threads(
-    f,               # function of one item
-    items,           # items, taken in order
-    workers:int=4,   # threads
-    ahead:int=256,   # how many items may be under way at once, which bounds the memory
-):                   # yields `f(item)` in the order of the items
+    f,              # function of one item
+    items,          # items, taken in order
+    workers:int=4,  # threads
+    ahead:int=256,  # how many items may be under way at once, which bounds the memory
+):                  # yields `f(item)` in the order of the items
     "Apply `f` to the items in threads, in order and never far ahead"
     items = iter(items)
     with ThreadPoolExecutor(workers) as pool:
@@ -64,7 +64,7 @@ def in_threads(
             yield waiting.popleft().result()
             waiting.extend(pool.submit(f, i) for i in islice(items, 1))
 
-# %% ../nbs/00_data.ipynb #19bd008b
+# %% ../nbs/00_data.ipynb #92eaa485
 @dataclass(frozen=True)
 class CaptionDataset:
     "Pictures, captions, and which picture each caption describes"
@@ -76,12 +76,16 @@ class CaptionDataset:
     image_of_text: np.ndarray  # (N,) row of each caption's picture; -1 where the picture is unknown
 
     def __repr__(self): return f'CaptionDataset({len(self.image_ids):,} images, {len(self.captions):,} captions, {Path(self.folder).name})'
-    def path(self, row:int)->Path: return Path(self.folder)/self.file_names[row]
-    def captions_of(self, row:int)->list: return [self.captions[i] for i in np.flatnonzero(self.image_of_text == row)]
+    def path(self, row:int)->Path:
+        "Where a picture is"
+        return Path(self.folder)/self.file_names[row]
+    def captions_of(self, row:int)->list:
+        "A picture's captions"
+        return [self.captions[i] for i in np.flatnonzero(self.image_of_text == row)]
 
-# %% ../nbs/00_data.ipynb #4f1c9e92
+# %% ../nbs/00_data.ipynb #d0f8029f
 def keep(
-    data:CaptionDataset,
+    data:CaptionDataset,  # pictures and captions
     images:np.ndarray,    # (M,) True for each picture to keep
     texts:np.ndarray,     # (N,) True for each caption to keep
 )->CaptionDataset:
@@ -93,28 +97,28 @@ def keep(
     return replace(data, image_ids=data.image_ids[images], file_names=pick(data.file_names, images),
                    caption_ids=data.caption_ids[texts], captions=pick(data.captions, texts), image_of_text=row[texts])
 
-# %% ../nbs/00_data.ipynb #e2033040
+# %% ../nbs/00_data.ipynb #a38df965
 def inside(
-    file_name,    # from the annotations
+    file_name,  # from the annotations
 )->bool:
     "Whether a file name stays below the folder it is joined to"
     if not isinstance(file_name, str) or not file_name.strip() or '\0' in file_name: return False
     return not any(p.is_absolute() or p.drive or p.root or '..' in p.parts for p in (PurePosixPath(file_name), PureWindowsPath(file_name)))
 
-# %% ../nbs/00_data.ipynb #ba8336ec
+# %% ../nbs/00_data.ipynb #c47b8905
 def load_json(
-    path:str|Path,
-):                   # what the file says
+    path:str|Path,  # the file
+):                  # what the file says
     "Read a JSON file"
     try: return json.loads(Path(path).read_text(encoding='utf-8-sig'))
     except FileNotFoundError: raise LabError(f'{path}: no such file') from None
     except UnicodeDecodeError as e: raise LabError(f'{path}: not UTF-8 text ({e.reason} at byte {e.start}); save it as UTF-8') from None
     except json.JSONDecodeError as e: raise LabError(f'{path}: not JSON ({e.msg}, line {e.lineno}, column {e.colno}); is the download complete?') from None
 
-# %% ../nbs/00_data.ipynb #c1f08174
+# %% ../nbs/00_data.ipynb #61af032b
 def read_captions(
-    file:str|Path,      # a COCO caption file
-    folder:str|Path,    # the folder its pictures are in
+    file:str|Path,    # a COCO caption file
+    folder:str|Path,  # the folder its pictures are in
 )->CaptionDataset:
     "Read a COCO caption file as it is; `clean` mends what is wrong with its entries"
     d = load_json(file)
@@ -131,12 +135,12 @@ def read_captions(
                           np.array([i for i,_,_ in texts], dtype=np.int64), [t for _,_,t in texts],
                           np.array([row.get(i, -1) for _,i,_ in texts], dtype=np.int64))
 
-# %% ../nbs/00_data.ipynb #702ba992
+# %% ../nbs/00_data.ipynb #1075d8e1
 def find_split(
-    root:str|Path,   # a folder in COCO's layout
-    split:str,       # 'train' or 'val'
-    year:str='',     # '2014', '2017'; empty: whichever is there
-)->tuple:            # captions file, picture folder
+    root:str|Path,  # a folder in COCO's layout
+    split:str,      # 'train' or 'val'
+    year:str='',    # '2014', '2017'; empty: whichever is there
+)->tuple:           # captions file, picture folder
     "Where the captions and pictures of a split are"
     root = Path(root)
     if not root.is_dir(): raise LabError(f'{root}: no such folder; give a folder in COCO layout, or leave --data out to use the embedded set')
@@ -148,26 +152,27 @@ def find_split(
     if folder is None: raise LabError(f'{root}: {files[0].name} is there, but its picture folder {name}/ is not')
     return files[0], folder
 
+# %% ../nbs/00_data.ipynb #c2df0cae
 def read_split(
-    root:str|Path,   # a folder in COCO's layout
-    split:str,       # 'train' or 'val'
-    year:str='',     # '2014', '2017'; empty: whichever is there
+    root:str|Path,  # a folder in COCO's layout
+    split:str,      # 'train' or 'val'
+    year:str='',    # '2014', '2017'; empty: whichever is there
 )->CaptionDataset:
     "Read one split of a folder in COCO's layout"
     return read_captions(*find_split(root, split, year))
 
-# %% ../nbs/00_data.ipynb #1b284392
+# %% ../nbs/00_data.ipynb #612339c0
 def load_image(
-    path:str|Path,
+    path:str|Path,  # a picture file
 )->Image.Image:     # RGB, upright
     "Read a whole picture file as upright RGB"
     with Image.open(path) as image:
         image.load()
         return ImageOps.exif_transpose(image).convert('RGB')
 
-# %% ../nbs/00_data.ipynb #9f5f25a1
+# %% ../nbs/00_data.ipynb #92000575
 def file_defect(
-    path:str|Path,
+    path:str|Path,  # a picture file
 )->str:             # '' for a sound picture
     "Why a picture file cannot be used"
     try: load_image(path)
@@ -175,10 +180,10 @@ def file_defect(
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError): return 'unreadable file'
     return ''
 
-# %% ../nbs/00_data.ipynb #93ff1afd
+# %% ../nbs/00_data.ipynb #c49fcf06
 def image_defects(
-    data:CaptionDataset,
-)->np.ndarray:           # (M,) reason to remove each picture, '' for none
+    data:CaptionDataset,  # pictures and captions
+)->np.ndarray:            # (M,) reason to remove each picture, '' for none
     "Decode every picture and look for repeated ids and pictures nobody described"
     files = in_threads(lambda row: file_defect(data.path(row)), range(len(data.file_names)))
     reasons = np.array(list(progress(files, 'checking pictures', len(data.file_names))), dtype=object)
@@ -187,11 +192,11 @@ def image_defects(
     reasons[pd.Series(data.image_ids).duplicated()] = 'duplicate image id'
     return reasons
 
-# %% ../nbs/00_data.ipynb #c3de256e
+# %% ../nbs/00_data.ipynb #ccd93dab
 def caption_defects(
-    data:CaptionDataset,
-    images:np.ndarray,     # (M,) from `image_defects`
-)->np.ndarray:             # (N,) reason to remove each caption, '' for none
+    data:CaptionDataset,  # pictures and captions
+    images:np.ndarray,    # (M,) from `image_defects`
+)->np.ndarray:            # (N,) reason to remove each caption, '' for none
     "Look for captions that are empty, repeated, or without a usable picture"
     lost = np.append(np.where(images == '', '', 'caption of a removed image'), 'caption of an unknown image')   # -1 picks the last
     reasons = lost[data.image_of_text].astype(object)
@@ -199,10 +204,10 @@ def caption_defects(
     reasons[pd.Series(data.caption_ids).duplicated()] = 'duplicate caption id'
     return reasons
 
-# %% ../nbs/00_data.ipynb #cc7b1d16
+# %% ../nbs/00_data.ipynb #82e4f982
 def find_defects(
-    data:CaptionDataset,
-)->pd.DataFrame:         # one row an entry to remove: reason, kind, row, id, file_name
+    data:CaptionDataset,  # pictures and captions
+)->pd.DataFrame:          # one row an entry to remove: reason, kind, row, id, file_name
     "List every entry that cannot be used, with the reason"
     images = image_defects(data); texts = caption_defects(data, images)
     def rows(kind, reasons, ids, image_row):
@@ -210,10 +215,10 @@ def find_defects(
         return pd.DataFrame(dict(reason=reasons[at], kind=kind, row=at, id=ids[at], file_name=[data.file_names[image_row[i]] if image_row[i] >= 0 else '' for i in at]))
     return pd.concat([rows('image', images, data.image_ids, np.arange(len(images))), rows('caption', texts, data.caption_ids, data.image_of_text)], ignore_index=True)
 
-# %% ../nbs/00_data.ipynb #c2ead1a4
+# %% ../nbs/00_data.ipynb #2367f35b
 def clean(
-    data:CaptionDataset,
-    defects:pd.DataFrame,   # from `find_defects`
+    data:CaptionDataset,   # pictures and captions
+    defects:pd.DataFrame,  # from `find_defects`
 )->CaptionDataset:
     "Leave out the listed entries; the files stay as they are"
     left = lambda kind, n: ~np.isin(np.arange(n), defects.row[defects.kind == kind])
@@ -221,10 +226,10 @@ def clean(
     if not len(cleaned.captions): raise LabError(f'{data.folder}: no picture with a caption is left after cleaning; do the file names in the captions file match the files?')
     return cleaned
 
-# %% ../nbs/00_data.ipynb #54aa5f4f
+# %% ../nbs/00_data.ipynb #3f50d086
 def defect_table(
-    defects:pd.DataFrame,    # from `find_defects`
-    data:CaptionDataset,     # the data before cleaning
+    defects:pd.DataFrame,  # from `find_defects`
+    data:CaptionDataset,   # the data before cleaning
 )->pd.DataFrame:
     "How many pictures and captions were removed for each reason, and how many are left"
     table = defects.groupby(['reason', 'kind']).size().unstack(fill_value=0).reindex(columns=['image', 'caption'], fill_value=0)
@@ -232,12 +237,12 @@ def defect_table(
     table = pd.concat([table, pd.DataFrame([left], index=['kept'], columns=table.columns)])
     return table.rename(columns=dict(image='images', caption='captions')).rename_axis('reason')
 
-# %% ../nbs/00_data.ipynb #94d052de
+# %% ../nbs/00_data.ipynb #15d62ced
 def choose_subset(
-    data:CaptionDataset,
+    data:CaptionDataset,     # pictures and captions
     n_images:int=None,       # pictures to draw; None takes all that have enough captions
     captions_each:int=None,  # exact number of captions a picture; None keeps all captions
-    seed:int=0,
+    seed:int=0,              # of the random numbers
 )->CaptionDataset:
     "Draw pictures at random, with an exact number of captions each"
     order = np.lexsort((data.caption_ids, data.image_of_text))                        # by picture, then by annotation id
@@ -253,19 +258,19 @@ def choose_subset(
     chosen = np.zeros(len(count), dtype=bool); chosen[np.random.default_rng(seed).permutation(by_id)[:n_images]] = True
     return keep(data, chosen, nth < captions_each if captions_each else np.full(len(nth), True))
 
-# %% ../nbs/00_data.ipynb #316d7f70
+# %% ../nbs/00_data.ipynb #25d44ae7
 def save_ids(
-    data:CaptionDataset,
-    path:str|Path,
+    data:CaptionDataset,  # pictures and captions
+    path:str|Path,        # the file
 ):
     "Save which pictures and captions a data set consists of"
     ids = dict(images=data.image_ids.tolist(), captions=data.caption_ids.tolist())
     with whole_file(path) as part: part.write_text(json.dumps(ids))
 
-# %% ../nbs/00_data.ipynb #90aa9878
+# %% ../nbs/00_data.ipynb #fb55c690
 def subset_from_file(
-    data:CaptionDataset,
-    path:str|Path,       # written by `save_ids`
+    data:CaptionDataset,  # pictures and captions
+    path:str|Path,        # written by `save_ids`
 )->CaptionDataset:
     "The pictures and captions listed in a file"
     ids = load_json(path)
@@ -275,12 +280,12 @@ def subset_from_file(
     if gone: raise LabError(f'{path}: {gone} of its ids are not in the data any more; delete the file to draw a new subset')
     return keep(data, np.isin(data.image_ids, images), np.isin(data.caption_ids, texts))
 
-# %% ../nbs/00_data.ipynb #37fef8fd
+# %% ../nbs/00_data.ipynb #084c32af
 def side_by_side(
-    images:list,          # pictures, or arrays (height, width, 3)
-    columns:int=8,
-    side:int=96,          # side of each, in pixels
-    colors:int=64,        # size of the palette; fewer make a smaller file
+    images:list,    # pictures, or arrays (height, width, 3)
+    columns:int=8,  # pictures a row
+    side:int=96,    # side of each, in pixels
+    colors:int=64,  # size of the palette; fewer make a smaller file
 )->Image.Image:
     "A contact sheet"
     rows = -(-len(images)//columns)
@@ -290,21 +295,21 @@ def side_by_side(
         sheet.paste(image.convert('RGB').resize((side, side)), (i%columns*(side+4), i//columns*(side+4)))
     return sheet.quantize(colors)
 
-# %% ../nbs/00_data.ipynb #97a0a390
+# %% ../nbs/00_data.ipynb #123f7519
 def square(
-    image:Image.Image,   # any size
-    size:int,            # side of the result, in pixels
+    image:Image.Image,  # any size
+    size:int,           # side of the result, in pixels
 )->Image.Image:
     "Scale the shorter side to `size` and cut out the middle"
     return image if image.size == (size, size) else TF.center_crop(TF.resize(image, size, antialias=True), [size, size])
 
-# %% ../nbs/00_data.ipynb #5bdd35f7
+# %% ../nbs/00_data.ipynb #e8287bb7
 JITTER = dict(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.1)
 
 def color_jitter(
-    image:Image.Image,
-    rng:np.random.Generator,   # where the random numbers come from
-    strength:dict=JITTER,      # half-width of each factor's range
+    image:Image.Image,        # RGB
+    rng:np.random.Generator,  # where the random numbers come from
+    strength:dict=JITTER,     # half-width of each factor's range
 )->Image.Image:
     "Randomly change brightness, contrast, saturation and hue, in random order"
     factor = {k: rng.uniform(-s, s) + (k != 'hue') for k,s in strength.items()}
@@ -330,14 +335,14 @@ class ImageTransform:
         mean, std = (torch.tensor(v).view(3, 1, 1)*255 for v in (self.mean, self.std))
         return (x - mean) / std
 
-# %% ../nbs/00_data.ipynb #311559de
+# %% ../nbs/00_data.ipynb #0aed4664
 def pixel_batches(
-    data:CaptionDataset,
-    rows,                        # rows of the pictures, in the order wanted
-    transform:ImageTransform,
-    batch_size:int=64,           # pictures a batch
-    rng_of=lambda row: None,     # random generator for a picture's row; needed for jitter
-):                               # yields (B, 3, size, size) tensors
+    data:CaptionDataset,       # pictures and captions
+    rows,                      # rows of the pictures, in the order wanted
+    transform:ImageTransform,  # from pictures to pixels
+    batch_size:int=64,         # pictures a batch
+    rng_of=lambda row: None,   # random generator for a picture's row; needed for jitter
+):                             # yields (B, 3, size, size) tensors
     "Read pictures and yield them as batches of normalised pixels, in order"
     view = lambda row: transform.view(load_image(data.path(row)), rng_of(row))
     batch = []

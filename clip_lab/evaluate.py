@@ -15,13 +15,13 @@ from .encoders import RetrievalModel
 from .metrics import PROTOCOLS, retrieval_metrics
 from .train import Split, embed_images
 
-# %% ../nbs/07_evaluate.ipynb #4543ee65
+# %% ../nbs/07_evaluate.ipynb #7a7d8614
 def evaluate(
-    name:str,                # of the experiment
-    model:RetrievalModel,
-    split:Split,
-    device:torch.device=torch.device('cpu'),
-):                           # metrics (a dict that JSON can hold), image embeddings (M, D)
+    name:str,                                 # of the experiment
+    model:RetrievalModel,                     # with its best weights
+    split:Split,                              # the pictures and captions
+    device:torch.device=torch.device('cpu'),  # where to compute
+):                                            # metrics (a dict that JSON can hold), image embeddings (M, D)
     "Embed the pictures of a split and measure retrieval both ways"
     seconds, start = {}, time.perf_counter()
     def lap(what):
@@ -33,9 +33,9 @@ def evaluate(
     for protocol in PROTOCOLS: found[protocol] = retrieval_metrics(image_emb, split.text, split.image_of_text, protocol=protocol); lap(protocol)
     return dict(experiment=name, protocol='unique', n_images=len(image_emb), n_captions=len(split.text), **found, seconds=seconds), image_emb
 
-# %% ../nbs/07_evaluate.ipynb #4b5180ac
+# %% ../nbs/07_evaluate.ipynb #bb56e9f6
 def transcript(
-    metrics:dict,     # from `evaluate`
+    metrics:dict,  # from `evaluate`
 )->str:
     "The result of an evaluation as lines of text"
     m, n = metrics['n_images'], metrics['n_captions']
@@ -51,53 +51,55 @@ def transcript(
     lines += ['', f'chance, text to image in the unique gallery: R@1 {100/m:.2f} %, median rank {(m+1)/2:,.1f}']
     return '\n'.join(lines + ['seconds: ' + ', '.join(f'{k} {v:.1f}' for k,v in metrics['seconds'].items())])
 
-# %% ../nbs/07_evaluate.ipynb #993f6842
+# %% ../nbs/07_evaluate.ipynb #48872ca0
 def nearest(
-    query:torch.Tensor,      # (Q, D)
-    gallery:torch.Tensor,    # (G, D)
-    k:int=5,
-):                           # rows (Q, k) and cosines (Q, k), best first
+    query:torch.Tensor,    # (Q, D)
+    gallery:torch.Tensor,  # (G, D)
+    k:int=5,               # how many of the gallery
+):                         # rows (Q, k) and cosines (Q, k), best first
     "The gallery's entries most similar to each query"
     scores = F.normalize(query, dim=1) @ F.normalize(gallery, dim=1).T     # (Q, G)
     cosines, rows = scores.topk(min(k, len(gallery)), dim=1)
     return rows.numpy(), cosines.numpy()
 
-# %% ../nbs/07_evaluate.ipynb #bd39992e
+# %% ../nbs/07_evaluate.ipynb #62bfc618
 def choose_queries(
-    data:CaptionDataset,
-    n:int=6,
-    seed:int=0,
-)->np.ndarray:               # (n,) rows of captions of different pictures
+    data:CaptionDataset,  # pictures and captions
+    n:int=6,              # how many; None for one of each picture
+    seed:int=0,           # of the random numbers
+)->np.ndarray:            # (n,) rows of captions of different pictures
     "Draw captions to be asked of every experiment"
     pictures = np.random.default_rng(seed).permutation(np.unique(data.image_of_text))[:n]
     return np.array([np.flatnonzero(data.image_of_text == p)[0] for p in pictures])
 
+# %% ../nbs/07_evaluate.ipynb #5b722716
 def queries_like(
-    phrases:torch.Tensor,    # (Q, D) embeddings of what is wanted
-    split:Split,
-)->np.ndarray:               # (Q,) or fewer rows of captions, of different pictures
+    phrases:torch.Tensor,       # (Q, D) embeddings of what is wanted
+    text_emb:torch.Tensor,      # (N, D)
+    image_of_text:np.ndarray,   # (N,) row of each caption's picture
+)->np.ndarray:                  # (Q,) or fewer rows of captions, of different pictures
     "The captions nearest to given phrases"
-    rows, _ = nearest(phrases, split.text, 1)
-    first = pd.Series(split.image_of_text[rows[:, 0]]).duplicated()
+    rows, _ = nearest(phrases, text_emb, 1)
+    first = pd.Series(image_of_text[rows[:, 0]]).duplicated()
     return rows[~first, 0]
 
-# %% ../nbs/07_evaluate.ipynb #6dcaa111
+# %% ../nbs/07_evaluate.ipynb #fb3a43b6
 def classify(
-    image_emb:torch.Tensor,    # (Q, D)
-    text_emb:torch.Tensor,     # (C, D) one row a candidate
-    temperature:float=0.07,
-)->np.ndarray:                 # (Q, C) probabilities
+    image_emb:torch.Tensor,  # (Q, D)
+    text_emb:torch.Tensor,   # (C, D) one row a candidate
+    temperature:float=0.07,  # divides the cosines
+)->np.ndarray:               # (Q, C) probabilities
     "Probability of each candidate sentence for each picture"
     scores = F.normalize(image_emb, dim=1) @ F.normalize(text_emb, dim=1).T    # (Q, C)
     return (scores / temperature).softmax(1).numpy()
 
-# %% ../nbs/07_evaluate.ipynb #4976172d
+# %% ../nbs/07_evaluate.ipynb #3913628f
 def choose_candidates(
-    data:CaptionDataset,
-    n:int=3,                   # pictures
-    candidates:int=5,          # sentences a picture
-    seed:int=0,
-)->list:                       # n (row of the picture, rows of the captions, place of its own caption)
+    data:CaptionDataset,  # pictures and captions
+    n:int=3,              # pictures
+    candidates:int=5,     # sentences a picture
+    seed:int=0,           # of the random numbers
+)->list:                  # n (row of the picture, rows of the captions, place of its own caption)
     "Draw pictures to classify, with one right and several wrong captions each"
     rng, first = np.random.default_rng(seed), choose_queries(data, None, seed)     # one caption of every picture, in random order
     chosen = []
@@ -107,13 +109,13 @@ def choose_candidates(
         chosen.append((int(data.image_of_text[own]), texts, int(np.flatnonzero(texts == own)[0])))
     return chosen
 
-# %% ../nbs/07_evaluate.ipynb #e9208805
+# %% ../nbs/07_evaluate.ipynb #28992ebe
 COLUMNS = [f'{way}_R@{k}' for way in ('i2t', 't2i') for k in (1, 5, 10)]
 
 def summary(
-    metrics:list,                # from `evaluate`, one an experiment; the first is what the others are compared with
-    protocol:str='unique',
-)->pd.DataFrame:                 # one row an experiment
+    metrics:list,           # from `evaluate`, one an experiment; the first is what the others are compared with
+    protocol:str='unique',  # 'unique' or 'paired'
+)->pd.DataFrame:            # one row an experiment
     "Results of all experiments, with the changes in points"
     names = [m['experiment'] for m in metrics]
     table = pd.DataFrame([m[protocol] for m in metrics], names)
@@ -123,18 +125,19 @@ def summary(
     sizes = pd.DataFrame([dict(protocol=protocol, n_images=m['n_images'], n_captions=m['n_captions']) for m in metrics], names)
     return sizes.join(table).rename_axis('experiment')
 
-# %% ../nbs/07_evaluate.ipynb #d5cf4ddc
+# %% ../nbs/07_evaluate.ipynb #82438146
 def margin(
-    a:float,      # recall in percent
-    b:float,
-    n:int,        # pictures
-)->float:         # in points
+    a:float,  # recall in percent
+    b:float,  # recall of the other, in percent
+    n:int,    # pictures
+)->float:     # in points
     "Twice the standard error of the difference of two recalls"
     return 200*np.sqrt(sum(p*(1-p)/n for p in (a/100, b/100)))
 
+# %% ../nbs/07_evaluate.ipynb #1ae246c2
 def interpret(
-    table:pd.DataFrame,   # from `summary`
-    name:str,             # of the experiment
+    table:pd.DataFrame,  # from `summary`
+    name:str,            # of the experiment
 )->str:
     "One line in words for a row of the table"
     row, first = table.loc[name], table.index[0]
@@ -146,10 +149,10 @@ def interpret(
         changes.append(f"{title} {change:+.1f} points ({'more than' if abs(change) > within else 'within'} the {within:.1f} that chance allows)")
     return f'{line}; R@1 against {first}: ' + ', '.join(changes) + '.'
 
-# %% ../nbs/07_evaluate.ipynb #8651b282
+# %% ../nbs/07_evaluate.ipynb #c2a10edd
 def readable(
-    table:pd.DataFrame,   # from `summary`
-)->pd.DataFrame:          # of strings
+    table:pd.DataFrame,  # from `summary`
+)->pd.DataFrame:         # of strings
     "The summary, one cell a recall: the value (change against the first, change against the one before)"
     first = table.index[0]
     def cell(row, column):

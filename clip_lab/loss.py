@@ -9,12 +9,12 @@ __all__ = ['info_nce_loss']
 import torch
 from torch.nn import functional as F
 
-# %% ../nbs/04_loss.ipynb #bdc6fe97
+# %% ../nbs/04_loss.ipynb #83e43f9c
 def info_nce_loss(
-    image_features:torch.Tensor,   # (N, D) one row a picture
-    text_features:torch.Tensor,    # (N, D) row i describes picture i
-    temperature:float=0.07,
-)->torch.Tensor:                   # () mean loss of both directions
+    image_features:torch.Tensor,  # (N, D) one row a picture
+    text_features:torch.Tensor,   # (N, D) row i describes picture i
+    temperature:float=0.07,       # divides the cosines
+)->torch.Tensor:                  # () mean loss of both directions
     "Symmetric InfoNCE over the pairs of a batch"
     if image_features.ndim != 2 or image_features.shape != text_features.shape:
         raise ValueError(f'image and text features must both be (N, D): {tuple(image_features.shape)}, {tuple(text_features.shape)}')

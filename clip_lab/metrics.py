@@ -40,13 +40,13 @@ def _compare(scores, own, dim):           # how many lie above, how many on a le
     above = (scores > own + LEVEL).sum(dim)
     return above, (scores >= own - LEVEL).sum(dim) - above
 
-# %% ../nbs/05_metrics.ipynb #7db572d4
+# %% ../nbs/05_metrics.ipynb #69663e4d
 def unique_ranks(
-    image:torch.Tensor,     # (M, D) unit vectors, float64
-    text:torch.Tensor,      # (N, D) unit vectors, float64
-    row:torch.Tensor,       # (N,) row of each caption's picture
-    block:int=1000,         # captions a block
-):                          # image to text, text to image
+    image:torch.Tensor,  # (M, D) unit vectors, float64
+    text:torch.Tensor,   # (N, D) unit vectors, float64
+    row:torch.Tensor,    # (N,) row of each caption's picture
+    block:int=1000,      # captions a block
+):                       # image to text, text to image
     "Ranks in a gallery where each picture stands once"
     own = (text * image[row]).sum(1)                                                                  # (N,)
     best = torch.full((len(image),), -torch.inf, dtype=own.dtype).scatter_reduce(0, row, own, 'amax') # (M,)
@@ -58,13 +58,13 @@ def unique_ranks(
     described = best > -torch.inf
     return Ranks(i2t[0, described], (i2t[1] - right)[described], right[described]), Ranks(t2i[0], t2i[1] - 1, torch.ones(len(text)).double())
 
-# %% ../nbs/05_metrics.ipynb #5606df45
+# %% ../nbs/05_metrics.ipynb #c0fc21d2
 def paired_ranks(
-    image:torch.Tensor,     # (M, D) unit vectors, float64
-    text:torch.Tensor,      # (N, D) unit vectors, float64
-    row:torch.Tensor,       # (N,) row of each caption's picture
-    block:int=1000,         # captions a block
-):                          # image to text, text to image
+    image:torch.Tensor,  # (M, D) unit vectors, float64
+    text:torch.Tensor,   # (N, D) unit vectors, float64
+    row:torch.Tensor,    # (N,) row of each caption's picture
+    block:int=1000,      # captions a block
+):                       # image to text, text to image
     "Ranks in the N x N gallery of pairs, where only the own pair is right"
     own, copies = (text * image[row]).sum(1), torch.bincount(row, minlength=len(image))        # (N,), (M,)
     order = torch.argsort(row, stable=True)
@@ -96,30 +96,30 @@ def _checked(image_emb, text_emb, image_of_text):
     if row.min() < 0 or row.max() >= len(image): raise ValueError(f'image_of_text must lie between 0 and {len(image)-1}, the last row of image_emb')
     return image, text, row.long()
 
-# %% ../nbs/05_metrics.ipynb #a8c87710
+# %% ../nbs/05_metrics.ipynb #6320a7ac
 PROTOCOLS = dict(unique=unique_ranks, paired=paired_ranks)
 
 def retrieval_ranks(
-    image_emb,            # (M, D) one row an image, numpy or torch, any length
-    text_emb,             # (N, D) one row a caption
-    image_of_text,        # (N,) row of each caption's image
-    protocol='unique',    # 'unique' or 'paired'
-    block=1000,           # captions whose scores are held at once
-)->dict:                  # 'i2t' and 't2i' -> Ranks
+    image_emb,          # (M, D) one row an image, numpy or torch, any length
+    text_emb,           # (N, D) one row a caption
+    image_of_text,      # (N,) row of each caption's image
+    protocol='unique',  # 'unique' or 'paired'
+    block=1000,         # captions whose scores are held at once
+)->dict:                # 'i2t' and 't2i' -> Ranks
     "Where the right answers stand, image to text and text to image"
     if protocol not in PROTOCOLS: raise ValueError(f"protocol must be 'unique' or 'paired', not {protocol!r}")
     if block < 1: raise ValueError(f'block must be 1 or more, not {block}')
     return dict(zip(('i2t', 't2i'), PROTOCOLS[protocol](*_checked(image_emb, text_emb, image_of_text), block)))
 
-# %% ../nbs/05_metrics.ipynb #b1456275
+# %% ../nbs/05_metrics.ipynb #96f04bcc
 def retrieval_metrics(
-    image_emb,            # (M, D) one row an image, numpy or torch, any length
-    text_emb,             # (N, D) one row a caption
-    image_of_text,        # (N,) row of each caption's image
-    ks=(1, 5, 10),        # the k of Recall@k
-    protocol='unique',    # 'unique' or 'paired'
-    block=1000,           # captions whose scores are held at once
-)->dict:                  # i2t_R@1 ... t2i_R@10 in percent, i2t_medr and t2i_medr in ranks
+    image_emb,          # (M, D) one row an image, numpy or torch, any length
+    text_emb,           # (N, D) one row a caption
+    image_of_text,      # (N,) row of each caption's image
+    ks=(1, 5, 10),      # the k of Recall@k
+    protocol='unique',  # 'unique' or 'paired'
+    block=1000,         # captions whose scores are held at once
+)->dict:                # i2t_R@1 ... t2i_R@10 in percent, i2t_medr and t2i_medr in ranks
     "Recall@k and median rank, image to text and text to image"
     if any(k < 1 or k != int(k) for k in ks): raise ValueError(f'every k must be a whole number from 1, not {tuple(ks)}')
     ranks = retrieval_ranks(image_emb, text_emb, image_of_text, protocol, block)

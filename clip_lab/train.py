@@ -18,21 +18,21 @@ from .encoders import FrozenPart, RetrievalModel
 from .loss import info_nce_loss
 from .metrics import retrieval_metrics
 
-# %% ../nbs/06_train.ipynb #0bb07f34
+# %% ../nbs/06_train.ipynb #6db377e7
 @dataclass(frozen=True)
 class Experiment:
     "The settings of one training run; the defaults are the baseline"
-    name: str = 'baseline'
-    train_last: bool = False       # train the image encoder's last stage too
-    jitter: bool = False           # ColorJitter on every training picture
-    optimizer: str = 'Adam'        # a class of torch.optim
-    lr: float = 1e-4               # learning rate at the start
-    weight_decay: float = 0.
-    schedule: str = 'constant'     # 'constant', or 'cosine' down to 0 over the run
-    epochs: int = 10
-    batch_size: int = 32           # pairs of a picture and a caption
-    temperature: float = 0.07
-    seed: int = 0
+    name: str = 'baseline'      # of its folder
+    train_last: bool = False    # train the image encoder's last stage too
+    jitter: bool = False        # ColorJitter on every training picture
+    optimizer: str = 'Adam'     # a class of torch.optim
+    lr: float = 1e-4            # learning rate at the start
+    weight_decay: float = 0.    # of the optimizer
+    schedule: str = 'constant'  # 'constant', or 'cosine' down to 0 over the run
+    epochs: int = 10            # passes over all captions
+    batch_size: int = 32        # pairs of a picture and a caption
+    temperature: float = 0.07   # divides the cosines
+    seed: int = 0               # of the first weights, the order and the jitter
 
 # %% ../nbs/06_train.ipynb #737709d0
 BASELINE = Experiment()
@@ -40,22 +40,22 @@ MOD1 = replace(BASELINE, name='mod1', jitter=True, optimizer='AdamW', weight_dec
 MOD2 = replace(MOD1, name='mod2', train_last=True, schedule='cosine', epochs=10, batch_size=64)
 EXPERIMENTS = {e.name: e for e in (BASELINE, MOD1, MOD2)}
 
-# %% ../nbs/06_train.ipynb #ac1b011d
+# %% ../nbs/06_train.ipynb #813e5e50
 def learning_rate(
-    experiment:Experiment,
-    done:float,           # epochs done so far, with fractions
+    experiment:Experiment,  # its settings
+    done:float,             # epochs done so far, with fractions
 )->float:
     "Learning rate at a moment of the run"
     if experiment.schedule == 'constant': return experiment.lr
     return experiment.lr * (1 + math.cos(math.pi * done/experiment.epochs)) / 2
 
-# %% ../nbs/06_train.ipynb #386b2ad2
+# %% ../nbs/06_train.ipynb #0526844b
 class ImageInputs:
     "What the trained part of a model starts from, for the pictures of one split"
     def __init__(self,
-        data:CaptionDataset,
-        transform:ImageTransform,
-        frozen:FrozenPart,
+        data:CaptionDataset,       # pictures and captions
+        transform:ImageTransform,  # with jitter, the inputs change every epoch
+        frozen:FrozenPart,         # the frozen part of the model
         features:np.ndarray=None,  # (M, width) from the cache, if there are any
         seed:int=0,                # of the jitter
         group:int=4096,            # pictures whose outputs are held in memory at once
@@ -75,24 +75,26 @@ class ImageInputs:
         if self.kept is None: self.kept = self.look(range(n), epoch)
         return self.kept[rows]
 
-# %% ../nbs/06_train.ipynb #682b8d5e
+# %% ../nbs/06_train.ipynb #7357ea90
 @dataclass
 class Split:
     "Pictures and captions, ready for training or evaluation"
-    inputs: ImageInputs
-    text: torch.Tensor    # (N, D) caption embeddings
+    inputs: ImageInputs  # of the pictures
+    text: torch.Tensor   # (N, D) caption embeddings
 
     @property
-    def image_of_text(self)->np.ndarray: return self.inputs.data.image_of_text    # (N,)
+    def image_of_text(self)->np.ndarray:    # (N,)
+        "Row of each caption's picture"
+        return self.inputs.data.image_of_text
 
-# %% ../nbs/06_train.ipynb #17139406
+# %% ../nbs/06_train.ipynb #fbf3d19a
 def epoch_batches(
-    image_of_text:np.ndarray,   # (N,) row of each caption's picture
-    n_images:int,
-    batch_size:int,             # pairs
-    group:int,                  # pictures a group
-    rng:np.random.Generator,
-):                              # yields (rows of a group's pictures, list of batches of captions)
+    image_of_text:np.ndarray,  # (N,) row of each caption's picture
+    n_images:int,              # pictures in the split
+    batch_size:int,            # pairs
+    group:int,                 # pictures a group
+    rng:np.random.Generator,   # of the order
+):                             # yields (rows of a group's pictures, list of batches of captions)
     "Visit every caption once, in random order, group by group"
     pictures = rng.permutation(n_images)
     for i in range(0, n_images, group):
@@ -100,16 +102,16 @@ def epoch_batches(
         texts = rng.permutation(np.flatnonzero(np.isin(image_of_text, rows)))
         yield rows, [texts[j:j+batch_size] for j in range(0, len(texts), batch_size)]
 
-# %% ../nbs/06_train.ipynb #589e8357
+# %% ../nbs/06_train.ipynb #7311c972
 def train_epoch(
-    model:RetrievalModel,
-    split:Split,
-    optimizer:torch.optim.Optimizer,
-    experiment:Experiment,
-    epoch:int,                  # from 1
-    device:torch.device,
-    bar,                        # a progress bar that counts pairs
-)->float:                       # mean loss over the epoch's pairs
+    model:RetrievalModel,             # the model
+    split:Split,                      # the pictures and captions
+    optimizer:torch.optim.Optimizer,  # updates the trained weights
+    experiment:Experiment,            # its settings
+    epoch:int,                        # from 1
+    device:torch.device,              # where to compute
+    bar,                              # a progress bar that counts pairs
+)->float:                             # mean loss over the epoch's pairs
     "Train on every caption once"
     model.train()
     inputs, n, seen, total = split.inputs, len(split.text), 0, 0.
@@ -126,12 +128,12 @@ def train_epoch(
             bar.update(len(texts))
     return total/seen
 
-# %% ../nbs/06_train.ipynb #f95be73b
+# %% ../nbs/06_train.ipynb #74e6c5ca
 def embed_images(
-    model:RetrievalModel,
-    inputs:ImageInputs,
-    device:torch.device,
-    batch_size:int=256,
+    model:RetrievalModel,  # the model
+    inputs:ImageInputs,    # of the pictures
+    device:torch.device,   # where to compute
+    batch_size:int=256,    # pictures at once
 )->torch.Tensor:           # (M, D), float32, on the CPU
     "Embed every picture of a split"
     model.eval()
@@ -142,13 +144,13 @@ def embed_images(
             out += [model.trained(part.to(device)).cpu() for part in x.split(batch_size)]
     return torch.cat(out)
 
-# %% ../nbs/06_train.ipynb #39d4882f
+# %% ../nbs/06_train.ipynb #cbd0b0e0
 def validation_loss(
-    image_emb:torch.Tensor,      # (M, D)
-    text_emb:torch.Tensor,       # (N, D)
-    image_of_text:np.ndarray,    # (N,)
-    temperature:float=0.07,
-    batch_size:int=32,           # the same for every experiment
+    image_emb:torch.Tensor,    # (M, D)
+    text_emb:torch.Tensor,     # (N, D)
+    image_of_text:np.ndarray,  # (N,)
+    temperature:float=0.07,    # divides the cosines
+    batch_size:int=32,         # the same for every experiment
 )->float:
     "Mean loss over batches of a fixed size, in a fixed order"
     size = min(batch_size, len(text_emb))
@@ -156,19 +158,20 @@ def validation_loss(
     batches = [order[i:i+size] for i in range(0, len(order)-size+1, size)]
     return float(np.mean([info_nce_loss(image_emb[image_of_text[b]], text_emb[b], temperature).item() for b in batches]))
 
-# %% ../nbs/06_train.ipynb #673219b5
+# %% ../nbs/06_train.ipynb #fdd32c41
 def save_tensors(
-    path:str|Path,
-    tensors:dict,    # names -> tensors
-    note:dict,       # anything JSON can say; kept in the file's header
+    path:str|Path,  # the file
+    tensors:dict,   # names -> tensors
+    note:dict,      # anything JSON can say; kept in the file's header
 ):
     "Write a safetensors file, whole or not at all"
     contiguous = {k: v.detach().cpu().contiguous() for k,v in tensors.items()}
     with whole_file(path) as part: part.write_bytes(save(contiguous, metadata=dict(note=json.dumps(note))))
 
+# %% ../nbs/06_train.ipynb #c76a6d97
 def load_tensors(
-    path:str|Path,
-)->tuple:            # tensors, note
+    path:str|Path,  # the file
+)->tuple:           # tensors, note
     "Read what `save_tensors` wrote"
     try:
         with safe_open(path, 'pt') as f: return {k: f.get_tensor(k) for k in f.keys()}, json.loads(f.metadata()['note'])
@@ -197,15 +200,15 @@ def _validate(model, split, experiment, device):
     recall = retrieval_metrics(image_emb, split.text, split.image_of_text)
     return dict(val_loss=loss) | {k: v for k,v in recall.items() if 'R@' in k}
 
-# %% ../nbs/06_train.ipynb #cd314d22
+# %% ../nbs/06_train.ipynb #d182f4d7
 def train(
-    experiment:Experiment,
-    model:RetrievalModel,
-    splits:dict,            # 'train' and 'val' -> Split
-    folder:str|Path,        # gets best.safetensors, last/checkpoint.safetensors and history.csv
-    device:torch.device=torch.device('cpu'),
-    epochs:int=None,        # stop after this epoch; the schedule is still that of `experiment`
-)->pd.DataFrame:            # one row an epoch
+    experiment:Experiment,                    # its settings
+    model:RetrievalModel,                     # with its first weights
+    splits:dict,                              # 'train' and 'val' -> Split
+    folder:str|Path,                          # gets best.safetensors, last/checkpoint.safetensors and history.csv
+    device:torch.device=torch.device('cpu'),  # where to compute
+    epochs:int=None,                          # stop after this epoch; the schedule is still that of `experiment`
+)->pd.DataFrame:                              # one row an epoch
     "Train an experiment, from the last checkpoint if there is one"
     folder, last = Path(folder), Path(folder)/'last'/'checkpoint.safetensors'
     model.to(device)

@@ -7,7 +7,7 @@ __all__ = ['BLUE', 'ORANGE', 'GREEN', 'RED', 'GREY', 'STYLE', 'figure', 'save_fi
            'compare_curves', 'top_retrievals', 'classification_chart', 'recall_bars', 'results_table',
            'transcript_figure']
 
-# %% ../nbs/08_visualize.ipynb #d8be297e
+# %% ../nbs/08_visualize.ipynb #d54c79a0
 import io, textwrap
 from pathlib import Path
 import numpy as np, pandas as pd, torch
@@ -16,50 +16,50 @@ from matplotlib.figure import Figure
 from PIL import Image
 from .data import CaptionDataset, load_image, whole_file
 from .evaluate import COLUMNS, classify, interpret, nearest, readable
-from .train import Split
 
-# %% ../nbs/08_visualize.ipynb #c333c71e
+# %% ../nbs/08_visualize.ipynb #4175843e
 BLUE, ORANGE, GREEN, RED, GREY = '#0072B2', '#E69F00', '#009E73', '#D55E00', '#777777'
 STYLE = {'font.size': 9, 'axes.titlesize': 10, 'axes.spines.top': False, 'axes.spines.right': False, 'axes.grid': True, 'grid.color': '0.92', 'axes.axisbelow': True, 'legend.frameon': False}
 
 def figure(
-    width:float,        # in inches
-    height:float,
-    title:str,
-    rows:int=1,
-    columns:int=1,
-    **grid,             # for `Figure.subplots`
-):                      # figure, its axes as an array (rows, columns)
+    width:float,    # in inches
+    height:float,   # in inches
+    title:str,      # above the figure
+    rows:int=1,     # of axes
+    columns:int=1,  # of axes
+    **grid,         # for `Figure.subplots`
+):                  # figure, its axes as an array (rows, columns)
     "An empty figure in the style of the lab"
     fig = Figure(figsize=(width, height), layout='constrained')
     fig.suptitle(title, fontsize=11, fontweight='bold')
     return fig, fig.subplots(rows, columns, squeeze=False, **grid)
 
-# %% ../nbs/08_visualize.ipynb #15148bc0
+# %% ../nbs/08_visualize.ipynb #aad0f239
 def save_figure(
-    fig:Figure,
-    path:str|Path,
-    dpi:int=150,
+    fig:Figure,     # a figure
+    path:str|Path,  # the file
+    dpi:int=150,    # dots an inch
 ):
     "Write a figure as PNG, whole or not at all"
     with whole_file(path) as part: fig.savefig(part, format='png', dpi=dpi)
 
+# %% ../nbs/08_visualize.ipynb #898fd88d
 def as_image(
-    fig:Figure,
-    dpi:int=100,
-    colors:int=128,      # size of the palette
+    fig:Figure,      # a figure
+    dpi:int=100,     # dots an inch
+    colors:int=128,  # size of the palette
 )->Image.Image:
     "Render a figure small enough for a notebook"
     with io.BytesIO() as f:
         fig.savefig(f, format='png', dpi=dpi)
         return Image.open(f).convert('RGB').quantize(colors)
 
-# %% ../nbs/08_visualize.ipynb #d4066af5
+# %% ../nbs/08_visualize.ipynb #43d92499
 @rc_context(STYLE)
 def loss_curves(
-    history:pd.DataFrame,    # from `train`
-    title:str,
-    batch_size:int=32,       # of the training
+    history:pd.DataFrame,  # from `train`
+    title:str,             # above the figure
+    batch_size:int=32,     # of the training
 )->Figure:
     "Train and validation loss, and validation recall, over the epochs"
     fig, ((loss, recall),) = figure(8.5, 3.3, title, 1, 2)
@@ -74,11 +74,11 @@ def loss_curves(
     for ax in (loss, recall): ax.xaxis.get_major_locator().set_params(integer=True); ax.legend(fontsize=8)
     return fig
 
-# %% ../nbs/08_visualize.ipynb #78e37170
+# %% ../nbs/08_visualize.ipynb #0116c3d8
 @rc_context(STYLE)
 def compare_curves(
-    histories:dict,          # name of the experiment -> history
-    title:str='Validation, experiment by experiment',
+    histories:dict,                                    # name of the experiment -> history
+    title:str='Validation, experiment by experiment',  # above the figure
 )->Figure:
     "Validation loss and recall of several experiments"
     fig, ((loss, recall),) = figure(8.5, 3.3, title, 1, 2)
@@ -95,18 +95,18 @@ def _picture(ax, image, title, color, frame=3):
     ax.set_title(title, fontsize=8, color=color)
     for side in ax.spines.values(): side.set(visible=True, color=color, linewidth=frame)
 
-# %% ../nbs/08_visualize.ipynb #6d8cd064
+# %% ../nbs/08_visualize.ipynb #a126592c
 @rc_context(STYLE)
 def top_retrievals(
-    split:Split,
-    image_emb:torch.Tensor,   # (M, D)
-    queries:np.ndarray,       # (Q,) rows of captions
-    title:str,
-    k:int=5,
+    data:CaptionDataset,     # pictures and captions
+    image_emb:torch.Tensor,  # (M, D)
+    text_emb:torch.Tensor,   # (N, D)
+    queries:np.ndarray,      # (Q,) rows of captions
+    title:str,               # above the figure
+    k:int=5,                 # retrieved pictures a caption
 )->Figure:
     "For each caption the picture it describes, and the best of the gallery"
-    data = split.inputs.data
-    rows, cosines = nearest(split.text[queries], image_emb, len(image_emb))                   # (Q, M)
+    rows, cosines = nearest(text_emb[queries], image_emb, len(image_emb))                   # (Q, M)
     k = min(k, rows.shape[1])
     fig, axes = figure(8.5, 1.85*len(queries) + .5, title, len(queries), k+1)
     for line,query,found,scores in zip(axes, queries, rows, cosines):
@@ -118,20 +118,20 @@ def top_retrievals(
             _picture(ax, load_image(data.path(row)), f"{'✓' if row == own else '✗'} {score:.2f}", BLUE if row == own else RED)
     return fig
 
-# %% ../nbs/08_visualize.ipynb #4293d6b3
+# %% ../nbs/08_visualize.ipynb #8fea6146
 @rc_context(STYLE)
 def classification_chart(
-    split:Split,
-    image_emb:torch.Tensor,   # (M, D)
-    candidates:list,          # from `choose_candidates`
-    title:str,
-    temperature:float=0.07,
+    data:CaptionDataset,     # pictures and captions
+    image_emb:torch.Tensor,  # (M, D)
+    text_emb:torch.Tensor,   # (N, D)
+    candidates:list,         # from `choose_candidates`
+    title:str,               # above the figure
+    temperature:float=0.07,  # divides the cosines
 )->Figure:
     "Pictures, and how probable each of several captions is for them"
-    data = split.inputs.data
     fig, axes = figure(8.5, 2*len(candidates) + .5, title, len(candidates), 2, width_ratios=(1, 2.2))
     for (left, right), (row, texts, own) in zip(axes, candidates):
-        p = classify(image_emb[[row]], split.text[texts], temperature)[0]      # (C,)
+        p = classify(image_emb[[row]], text_emb[texts], temperature)[0]      # (C,)
         hit = p.argmax() == own
         _picture(left, load_image(data.path(row)), '✓ right' if hit else '✗ wrong', BLUE if hit else RED)
         bars = right.barh(range(len(p)), p, color=[BLUE if i == own else '0.75' for i in range(len(p))])
@@ -140,11 +140,11 @@ def classification_chart(
         right.set(xlim=(0, 1.25), xticks=[]); right.invert_yaxis(); right.grid(False)
     return fig
 
-# %% ../nbs/08_visualize.ipynb #37d93fa4
+# %% ../nbs/08_visualize.ipynb #2e2a984d
 @rc_context(STYLE)
 def recall_bars(
-    table:pd.DataFrame,   # from `summary`
-    title:str,
+    table:pd.DataFrame,  # from `summary`
+    title:str,           # above the figure
 )->Figure:
     "Recall@1, @5 and @10 of all experiments, both ways"
     fig, (axes,) = figure(8.5, 3, title, 1, 2, sharey=True)
@@ -157,11 +157,11 @@ def recall_bars(
     axes[0].set_ylabel('%'); axes[0].legend(fontsize=8, loc='upper left')
     return fig
 
-# %% ../nbs/08_visualize.ipynb #8cfb6209
+# %% ../nbs/08_visualize.ipynb #57b0e8de
 @rc_context(STYLE)
 def results_table(
-    table:pd.DataFrame,   # from `summary`
-    title:str,
+    table:pd.DataFrame,  # from `summary`
+    title:str,           # above the figure
 )->Figure:
     "The table of results with one line of interpretation a row"
     cells = readable(table)
@@ -176,11 +176,11 @@ def results_table(
     for ax in (top, below): ax.axis('off')
     return fig
 
-# %% ../nbs/08_visualize.ipynb #a0b184cd
+# %% ../nbs/08_visualize.ipynb #bed9215f
 @rc_context(STYLE)
 def transcript_figure(
-    text:str,      # from `transcript`
-    title:str,
+    text:str,   # from `transcript`
+    title:str,  # above the figure
 )->Figure:
     "The terminal transcript of an evaluation"
     lines = text.splitlines()
