@@ -1,5 +1,5 @@
 "What no notebook can show: real processes that are stopped, killed, limited or started twice."
-import json, os, pty, re, resource, signal, subprocess, sys, time
+import fcntl, json, os, pty, re, resource, signal, struct, subprocess, sys, termios, time
 from pathlib import Path
 import numpy as np, pandas as pd, pytest
 from safetensors import safe_open
@@ -87,6 +87,7 @@ def test_two_processes_may_share_a_cache(scenes, tmp_path):
 
 def test_a_terminal_shows_progress_and_the_time_that_remains(scenes, tmp_path):
     main_end, end = pty.openpty()
+    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack('HHHH', 24, 120, 0, 0))
     process = subprocess.Popen(lab(tmp_path, scenes, '--experiments', 'mod2', '--epochs', 6), stdout=subprocess.DEVNULL, stderr=end, env={k: v for k,v in os.environ.items() if k != 'TQDM_DISABLE'})
     os.close(end)
     seen = b''
