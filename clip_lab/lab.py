@@ -128,13 +128,14 @@ def read_data(
     print(f'{preset.root}: removed and kept\n{table.to_string()}\n')
     return data
 
-# %% ../nbs/09_lab.ipynb #21c32163
+# %% ../nbs/09_lab.ipynb #43fec3a1
 @dataclass
 class Lab:
     "What all experiments have in common"
     preset: Preset        # the chosen data and encoders
     data: dict            # 'train' and 'val' -> CaptionDataset
     text: dict            # 'train' and 'val' -> caption embeddings (N, D)
+    text_files: dict      # 'train' and 'val' -> their files in the cache
     settings: dict        # what the results depend on, apart from the experiment
     runs: Path            # the folder of the results on these data
     cache: Path           # the cache folder
@@ -142,7 +143,7 @@ class Lab:
     queries: np.ndarray   # rows of the captions to show retrievals of
     force: bool = False   # compute again even if it is there
 
-# %% ../nbs/09_lab.ipynb #91848c07
+# %% ../nbs/09_lab.ipynb #e503ba10
 def open_lab(
     preset:Preset,       # data and encoders
     name:str='scenes',   # of the folder the results go to
@@ -158,11 +159,12 @@ def open_lab(
     for split in SPLITS: find_split(preset.root, split, preset.year)
     image_encoder, text_encoder = load_image_encoder(preset.image_encoder), load_text_encoder(preset.text_encoder)
     data = read_data(preset, runs, cache, seed, force)
-    text = {split: torch.from_numpy(np.array(text_embeddings(d, text_encoder, cache, device, force=force))) for split,d in data.items()}
+    embedded = {split: text_embeddings(d, text_encoder, cache, device, force=force) for split,d in data.items()}
+    text = {split: torch.from_numpy(np.array(e)) for split,e in embedded.items()}
     settings = dict(data={split: data_settings(d) for split,d in data.items()}, image_size=preset.size,
                     image_encoder=dict(name=preset.image_encoder, weights=image_encoder.weights), text_encoder=dict(name=preset.text_encoder, weights=text_encoder.weights))
     queries = queries_like(text_encoder(list(preset.queries)), text['val'], data['val'].image_of_text) if preset.queries else choose_queries(data['val'])
-    return Lab(preset, data, text, settings, runs, cache, device, queries, force)
+    return Lab(preset, data, text, {split: Path(e.filename).name for split,e in embedded.items()}, settings, runs, cache, device, queries, force)
 
 # %% ../nbs/09_lab.ipynb #c6d095fe
 def build(
@@ -244,17 +246,19 @@ def is_finished(
     same_settings(folder/'config.json', run_settings(lab, experiment))
     return (folder/'metrics.json').exists()
 
-# %% ../nbs/09_lab.ipynb #a72d65b6
+# %% ../nbs/09_lab.ipynb #f7e492ed
 def begin(
     lab:Lab,                # what the experiments share
     experiment:Experiment,  # its settings
+    splits:dict,            # 'train' and 'val' -> Split
 ):
     "Make the folder of a run, or with `force` empty it of what would be continued"
     folder = lab.runs/experiment.name
     if lab.force:
         (folder/'metrics.json').unlink(missing_ok=True); shutil.rmtree(folder/'last', ignore_errors=True)
     if lab.force or not (folder/'config.json').exists():
-        write_json(folder/'config.json', dict(settings=run_settings(lab, experiment), seed=experiment.seed, data_root=lab.preset.root, cache=str(lab.cache), **machine(lab.device)))
+        cached = {split: dict(text=lab.text_files[split], images=s.inputs.cache_file) for split,s in splits.items()}
+        write_json(folder/'config.json', dict(settings=run_settings(lab, experiment), seed=experiment.seed, data_root=lab.preset.root, cache=dict(folder=str(lab.cache), **cached), **machine(lab.device)))
 
 # %% ../nbs/09_lab.ipynb #b9f93003
 def evaluate_experiment(
@@ -347,7 +351,7 @@ def choose_experiments(
     change = {k: v for k,v in dict(epochs=epochs, batch_size=batch_size, seed=seed).items() if v is not None}
     return [replace(e, **change) for n,e in EXPERIMENTS.items() if n in names]
 
-# %% ../nbs/09_lab.ipynb #7f5af9dc
+# %% ../nbs/09_lab.ipynb #05b9fed8
 def run_experiment(
     lab:Lab,                # what the experiments share
     experiment:Experiment,  # its settings
@@ -357,8 +361,8 @@ def run_experiment(
     again = lab.force and 'train' in steps
     if not again and is_finished(lab, experiment) and not lab.force: return
     if 'train' in steps:
-        begin(lab, experiment)
         model, splits = build(lab, experiment)
+        begin(lab, experiment, splits)
         history = train(experiment, model, splits, lab.runs/experiment.name, lab.device)
         best = history.loc[history.val_loss.idxmin()]
         print(f'{experiment.name}: trained {len(history)} epochs in {history.seconds.sum():.0f} s; best validation loss {best.val_loss:.3f}, in epoch {best.epoch:.0f}\n')

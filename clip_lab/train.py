@@ -49,7 +49,7 @@ def learning_rate(
     if experiment.schedule == 'constant': return experiment.lr
     return experiment.lr * (1 + math.cos(math.pi * done/experiment.epochs)) / 2
 
-# %% ../nbs/06_train.ipynb #0526844b
+# %% ../nbs/06_train.ipynb #65ba79d4
 class ImageInputs:
     "What the trained part of a model starts from, for the pictures of one split"
     def __init__(self,
@@ -62,6 +62,7 @@ class ImageInputs:
     ):
         self.data, self.transform, self.frozen, self.seed, self.group = data, transform, frozen, seed, group
         self.kept = None if features is None else torch.from_numpy(np.array(features))
+        self.cache_file = Path(features.filename).name if isinstance(features, np.memmap) else None
 
     def look(self, rows, epoch):
         "Run the frozen part on views of these pictures"
