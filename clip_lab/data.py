@@ -135,7 +135,7 @@ def read_captions(
                           np.array([i for i,_,_ in texts], dtype=np.int64), [t for _,_,t in texts],
                           np.array([row.get(i, -1) for _,i,_ in texts], dtype=np.int64))
 
-# %% ../nbs/00_data.ipynb #1075d8e1
+# %% ../nbs/00_data.ipynb #7f29d267
 def find_split(
     root:str|Path,  # a folder in COCO's layout
     split:str,      # 'train' or 'val'
@@ -145,7 +145,7 @@ def find_split(
     root = Path(root)
     if not root.is_dir(): raise LabError(f'{root}: no such folder; give a folder in COCO layout, or leave --data out to use the embedded set')
     files = sorted((root/'annotations').glob(f'captions_{split}{year or "*"}.json'))
-    if not files: raise LabError(f'{root}: no captions file annotations/captions_{split}{year}*.json; a COCO folder has one for train and one for val')
+    if not files: raise LabError(f'{root}: no captions file annotations/captions_{split}{year or "*"}.json; a COCO folder has one for train and one for val')
     if len(files) > 1: raise LabError(f'{root/"annotations"}: {" and ".join(f.name for f in files)} both fit {split!r}; keep one of them there')
     name = files[0].stem.removeprefix('captions_')
     folder = next((f for f in (root/name, root/'images'/name, root/split, root/'images'/split) if f.is_dir()), None)

@@ -6,7 +6,8 @@
 __all__ = ['PRESETS', 'Preset', 'choose_preset', 'cleaned', 'subset', 'data_settings', 'writable', 'read_data', 'Lab', 'open_lab',
            'build', 'load_trained', 'flat', 'same_settings', 'machine', 'write_json', 'run_settings', 'is_finished',
            'begin', 'evaluate_experiment', 'finished', 'summary_text', 'is_stale', 'summarize', 'choose_experiments',
-           'run_experiment', 'show_results', 'run', 'make_data', 'add_command', 'make_parser', 'one_line', 'main']
+           'work_on', 'run_experiment', 'show_results', 'run', 'make_data', 'add_command', 'make_parser', 'one_line',
+           'main']
 
 # %% ../nbs/09_lab.ipynb #49a53eda
 import argparse, errno, inspect, json, platform, shutil, sys
@@ -246,19 +247,17 @@ def is_finished(
     same_settings(folder/'config.json', run_settings(lab, experiment))
     return (folder/'metrics.json').exists()
 
-# %% ../nbs/09_lab.ipynb #f7e492ed
+# %% ../nbs/09_lab.ipynb #fea6c076
 def begin(
     lab:Lab,                # what the experiments share
     experiment:Experiment,  # its settings
     splits:dict,            # 'train' and 'val' -> Split
 ):
-    "Make the folder of a run, or with `force` empty it of what would be continued"
-    folder = lab.runs/experiment.name
-    if lab.force:
-        (folder/'metrics.json').unlink(missing_ok=True); shutil.rmtree(folder/'last', ignore_errors=True)
-    if lab.force or not (folder/'config.json').exists():
-        cached = {split: dict(text=lab.text_files[split], images=s.inputs.cache_file) for split,s in splits.items()}
-        write_json(folder/'config.json', dict(settings=run_settings(lab, experiment), seed=experiment.seed, data_root=lab.preset.root, cache=dict(folder=str(lab.cache), **cached), **machine(lab.device)))
+    "Write down what a run is, unless that is done already"
+    file = lab.runs/experiment.name/'config.json'
+    if file.exists(): return
+    cached = {split: dict(text=lab.text_files[split], images=s.inputs.cache_file) for split,s in splits.items()}
+    write_json(file, dict(settings=run_settings(lab, experiment), seed=experiment.seed, data_root=lab.preset.root, cache=dict(folder=str(lab.cache), **cached), **machine(lab.device)))
 
 # %% ../nbs/09_lab.ipynb #b9f93003
 def evaluate_experiment(
@@ -351,15 +350,13 @@ def choose_experiments(
     change = {k: v for k,v in dict(epochs=epochs, batch_size=batch_size, seed=seed).items() if v is not None}
     return [replace(e, **change) for n,e in EXPERIMENTS.items() if n in names]
 
-# %% ../nbs/09_lab.ipynb #05b9fed8
-def run_experiment(
+# %% ../nbs/09_lab.ipynb #e6316275
+def work_on(
     lab:Lab,                # what the experiments share
     experiment:Experiment,  # its settings
     steps:tuple,            # 'train', 'evaluate' or both
 ):
-    "Do what is not done yet of one experiment"
-    again = lab.force and 'train' in steps
-    if not again and is_finished(lab, experiment) and not lab.force: return
+    "Train an experiment, or go on with it, and evaluate it"
     if 'train' in steps:
         model, splits = build(lab, experiment)
         begin(lab, experiment, splits)
@@ -369,8 +366,24 @@ def run_experiment(
     if 'evaluate' not in steps: return
     done = len(pd.read_csv(file)) if (file := lab.runs/experiment.name/'history.csv').exists() else 0
     if done < experiment.epochs: raise LabError(f'{file}: {done} of {experiment.epochs} epochs are trained; clip_lab train --experiments {experiment.name} goes on')
-    model, splits = load_trained(lab, experiment)
-    evaluate_experiment(lab, experiment, model, splits)
+    evaluate_experiment(lab, experiment, *load_trained(lab, experiment))
+
+# %% ../nbs/09_lab.ipynb #34a3e1df
+def run_experiment(
+    lab:Lab,                # what the experiments share
+    experiment:Experiment,  # its settings
+    steps:tuple,            # 'train', 'evaluate' or both
+):
+    "Do what is not done yet of one experiment; with `force`, do it again"
+    if not (lab.force and 'train' in steps):
+        if not is_finished(lab, experiment) or lab.force: work_on(lab, experiment, steps)
+        return
+    beside, name = replace(lab, runs=lab.runs/'.new'), experiment.name
+    shutil.rmtree(beside.runs, ignore_errors=True)
+    work_on(beside, experiment, steps)
+    shutil.rmtree(lab.runs/name, ignore_errors=True)
+    (beside.runs/name).rename(lab.runs/name)
+    beside.runs.rmdir()
 
 # %% ../nbs/09_lab.ipynb #b8169d6a
 def show_results(

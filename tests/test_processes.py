@@ -65,6 +65,9 @@ def test_a_full_disk_gets_one_line_and_loses_nothing(scenes, tmp_path):
     assert_whole(tmp_path)
     assert not list(tmp_path.rglob('*.part')) and not list(tmp_path.rglob('best.safetensors'))
     assert call(args).returncode == 0
+    before = {f: f.read_bytes() for f in (tmp_path/'runs'/'scenes'/'baseline').rglob('*.*')}
+    assert call([*args, '--force'], preexec_fn=limit).returncode == 2
+    assert {f: f.read_bytes() for f in before} == before
 
 @pytest.mark.parametrize('options, part', [
     (['run', '--data', 'no/such/folder'], 'no/such/folder: no such folder'),
