@@ -144,7 +144,7 @@ class Lab:
     queries: np.ndarray   # rows of the captions to show retrievals of
     force: bool = False   # compute again even if it is there
 
-# %% ../nbs/09_lab.ipynb #e503ba10
+# %% ../nbs/09_lab.ipynb #9604c7b0
 def open_lab(
     preset:Preset,       # data and encoders
     name:str='scenes',   # of the folder the results go to
@@ -156,9 +156,9 @@ def open_lab(
 )->Lab:
     "Read the data and embed the captions"
     device, cache, runs = pick_device(device), writable(cache, '--cache'), writable(Path(out)/name, '--out')
-    if preset.drawn: make_scenes(preset.root, force=force)
-    for split in SPLITS: find_split(preset.root, split, preset.year)
+    for split in () if preset.drawn else SPLITS: find_split(preset.root, split, preset.year)
     image_encoder, text_encoder = load_image_encoder(preset.image_encoder), load_text_encoder(preset.text_encoder)
+    if preset.drawn: make_scenes(preset.root, force=force)
     data = read_data(preset, runs, cache, seed, force)
     embedded = {split: text_embeddings(d, text_encoder, cache, device, force=force) for split,d in data.items()}
     text = {split: torch.from_numpy(np.array(e)) for split,e in embedded.items()}
