@@ -8,7 +8,7 @@ __all__ = ['JITTER', 'LabError', 'whole_file', 'progress', 'in_threads', 'Captio
            'caption_defects', 'find_defects', 'clean', 'defect_table', 'choose_subset', 'save_ids', 'subset_from_file',
            'side_by_side', 'square', 'color_jitter', 'ImageTransform', 'pixel_batches']
 
-# %% ../nbs/00_data.ipynb #f9513673
+# %% ../nbs/00_data.ipynb #16da6f7d
 import json, os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path, PurePosixPath, PureWindowsPath
 import numpy as np, pandas as pd, torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torchvision.transforms.v2 import functional as TF
 from tqdm.auto import tqdm
 
@@ -168,23 +168,29 @@ def read_split(
     "Read one split of a folder in COCO's layout"
     return read_captions(*find_split(root, split, year))
 
-# %% ../nbs/00_data.ipynb #612339c0
+# %% ../nbs/00_data.ipynb #e1ae1d99
 def load_image(
     path:str|Path,  # a picture file
 )->Image.Image:     # RGB, upright
     "Read a whole picture file as upright RGB"
     with Image.open(path) as image:
         image.load()
-        return ImageOps.exif_transpose(image).convert('RGB')
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode.startswith('I'): upright = Image.fromarray((np.asarray(upright).astype(float)/257).clip(0, 255).astype(np.uint8))    # 16 bits to 8
+        return upright.convert('RGB')
 
-# %% ../nbs/00_data.ipynb #92000575
+# %% ../nbs/00_data.ipynb #43d2f364
 def file_defect(
     path:str|Path,  # a picture file
 )->str:             # '' for a sound picture
     "Why a picture file cannot be used"
-    try: load_image(path)
+    try:
+        if not Path(path).stat().st_size: return 'empty file'
+        load_image(path)
     except FileNotFoundError: return 'missing file'
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError): return 'unreadable file'
+    except Image.DecompressionBombError: return 'absurdly large picture'      # a small file that would fill the memory
+    except UnidentifiedImageError: return 'not a picture'
+    except (OSError, SyntaxError, ValueError): return 'broken or truncated file'
     return ''
 
 # %% ../nbs/00_data.ipynb #c49fcf06
