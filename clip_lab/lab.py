@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['PRESETS', 'Preset', 'choose_preset', 'cleaned', 'subset', 'data_settings', 'writable', 'fewer_captions', 'read_data',
-           'Lab', 'open_lab', 'build', 'load_trained', 'flat', 'same_settings', 'machine', 'write_json', 'run_settings',
-           'is_finished', 'begin', 'evaluate_experiment', 'finished', 'summary_text', 'is_stale', 'summarize',
-           'choose_experiments', 'work_on', 'run_experiment', 'show_results', 'run', 'draw_scenes', 'check_data',
-           'show_data', 'add_command', 'make_parser', 'one_line', 'main']
+           'Lab', 'open_lab', 'build', 'load_best', 'load_trained', 'flat', 'same_settings', 'machine', 'write_json',
+           'run_settings', 'is_finished', 'begin', 'evaluate_experiment', 'finished', 'summary_text', 'is_stale',
+           'summarize', 'check_numbers', 'choose_experiments', 'work_on', 'run_experiment', 'show_results', 'run',
+           'draw_scenes', 'check_data', 'show_data', 'add_command', 'make_parser', 'one_line', 'main']
 
 # %% ../nbs/10_lab.ipynb #458af5a9
 import argparse, errno, inspect, json, platform, shutil, sys
@@ -198,16 +198,24 @@ def build(
         splits[split] = Split(ImageInputs(data, transform, frozen, features, experiment.seed), lab.text[split])
     return model, splits
 
-# %% ../nbs/10_lab.ipynb #129666c1
+# %% ../nbs/10_lab.ipynb #ba4216f4
+def load_best(
+    lab:Lab,                # what the experiments share
+    experiment:Experiment,  # its settings
+    model:RetrievalModel,   # from `build`
+)->RetrievalModel:
+    "Put the best weights of an experiment into its model"
+    best = lab.runs/experiment.name/'best.safetensors'
+    if not best.exists(): raise LabError(f'{best}: not there yet; clip_lab train --experiments {experiment.name} makes it')
+    return model.load_trained_state(load_tensors(best)[0]).to(lab.device)
+
 def load_trained(
     lab:Lab,                # what the experiments share
     experiment:Experiment,  # its settings
 ):                          # RetrievalModel, {'train': Split, 'val': Split}
     "The model of an experiment with its best weights, and its data"
-    best = lab.runs/experiment.name/'best.safetensors'
-    if not best.exists(): raise LabError(f'{best}: not there yet; clip_lab train --experiments {experiment.name} makes it')
     model, splits = build(lab, experiment)
-    return model.load_trained_state(load_tensors(best)[0]).to(lab.device), splits
+    return load_best(lab, experiment, model), splits
 
 # %% ../nbs/10_lab.ipynb #4a5c7fc8
 def flat(
@@ -296,12 +304,12 @@ def evaluate_experiment(
     for title,draw in progress(figures.items(), f'drawing {name}'): save_figure(draw(), folder/'figures'/f'{title}.png')
     write_json(folder/'metrics.json', metrics)
 
-# %% ../nbs/10_lab.ipynb #161b9e3e
+# %% ../nbs/10_lab.ipynb #23e65ce7
 def finished(
     lab:Lab,    # what the experiments share
 )->dict:        # name -> (metrics, history), the lab's three first
     "All experiments that have been evaluated on the same data with the same encoders"
-    same = lambda config: all(config['settings'].get(k) == v for k,v in lab.settings.items())
+    same = lambda config: all(config.get('settings', {}).get(k) == v for k,v in lab.settings.items())
     found = {f.parent.name: (load_json(f), pd.read_csv(f.parent/'history.csv')) for f in sorted(lab.runs.glob('*/metrics.json')) if same(load_json(f.parent/'config.json'))}
     order = [n for n in EXPERIMENTS if n in found] + [n for n in found if n not in EXPERIMENTS]
     return {n: found[n] for n in order}
@@ -348,7 +356,16 @@ def summarize(
     with whole_file(lab.runs/'summary.csv') as part: pd.concat(tables.values()).to_csv(part)
     with whole_file(lab.runs/'summary.md') as part: part.write_text(summary_text(tables, histories, command))
 
-# %% ../nbs/10_lab.ipynb #0ed9ea70
+# %% ../nbs/10_lab.ipynb #317cd2c8
+def check_numbers(
+    least:int,      # the smallest number allowed
+    **options,      # name -> number; None stands for not given
+):
+    "Make sure that options are not too small"
+    for name,value in options.items():
+        if value is not None and value < least: raise LabError(f'--{name.replace("_", "-")} {value}: must be {least} or more')
+
+# %% ../nbs/10_lab.ipynb #1d12844b
 def choose_experiments(
     names:str,            # keys of `EXPERIMENTS`, separated by commas
     epochs:int=None,      # for all of them; None keeps their own
@@ -356,32 +373,31 @@ def choose_experiments(
     seed:int=0,           # for all of them
 )->list:
     "The experiments asked for, with what is asked of all of them"
-    for option,value in {'--epochs': epochs, '--batch-size': batch_size}.items():
-        if value is not None and value < 1: raise LabError(f'{option} {value}: must be 1 or more')
-    if seed < 0: raise LabError(f'--seed {seed}: must be 0 or more')
+    check_numbers(1, epochs=epochs, batch_size=batch_size); check_numbers(0, seed=seed)
     names = [n.strip() for n in names.split(',')]
     for n in names:
         if n not in EXPERIMENTS: raise LabError(f'--experiments {n}: unknown; choose from {", ".join(EXPERIMENTS)}')
     change = {k: v for k,v in dict(epochs=epochs, batch_size=batch_size, seed=seed).items() if v is not None}
     return [replace(e, **change) for n,e in EXPERIMENTS.items() if n in names]
 
-# %% ../nbs/10_lab.ipynb #291f58de
+# %% ../nbs/10_lab.ipynb #c334b861
 def work_on(
     lab:Lab,                # what the experiments share
     experiment:Experiment,  # its settings
     steps:tuple,            # 'train', 'evaluate' or both
 ):
     "Train an experiment, or go on with it, and evaluate it"
+    folder = lab.runs/experiment.name
+    if 'train' not in steps:
+        done = len(pd.read_csv(folder/'history.csv')) if (folder/'history.csv').exists() else 0
+        if done < experiment.epochs: raise LabError(f'{folder}: {done} of {experiment.epochs} epochs are trained; clip_lab train --experiments {experiment.name} goes on')
+    model, splits = build(lab, experiment)
     if 'train' in steps:
-        model, splits = build(lab, experiment)
         begin(lab, experiment, splits)
-        history = train(experiment, model, splits, lab.runs/experiment.name, lab.device)
+        history = train(experiment, model, splits, folder, lab.device)
         best = history.loc[history.val_loss.idxmin()]
         print(f'{experiment.name}: trained {len(history)} epochs in {history.seconds.sum():.0f} s; best validation loss {best.val_loss:.3f}, in epoch {best.epoch:.0f}\n')
-    if 'evaluate' not in steps: return
-    done = len(pd.read_csv(file)) if (file := lab.runs/experiment.name/'history.csv').exists() else 0
-    if done < experiment.epochs: raise LabError(f'{file}: {done} of {experiment.epochs} epochs are trained; clip_lab train --experiments {experiment.name} goes on')
-    evaluate_experiment(lab, experiment, *load_trained(lab, experiment))
+    if 'evaluate' in steps: evaluate_experiment(lab, experiment, load_best(lab, experiment, model), splits)
 
 # %% ../nbs/10_lab.ipynb #5ae6c4ff
 def run_experiment(
@@ -443,7 +459,7 @@ def run(
     if 'evaluate' in steps: show_results(lab)
     return lab
 
-# %% ../nbs/10_lab.ipynb #2a013d3c
+# %% ../nbs/10_lab.ipynb #72578dd5
 def draw_scenes(
     root:str='_data/scenes',    # the folder to make
     train_images:int=2000,      # how many scenes for training
@@ -452,9 +468,10 @@ def draw_scenes(
     force:bool=False,           # draw again even if they are there
 ):
     "Draw the embedded data set"
+    check_numbers(1, train_images=train_images, val_images=val_images); check_numbers(0, seed=seed)
     print(f'{make_scenes(root, train_images, val_images, seed, force=force)}: {train_images:,} scenes for training and {val_images:,} for validation, five captions each')
 
-# %% ../nbs/10_lab.ipynb #93f1ab99
+# %% ../nbs/10_lab.ipynb #1d0f20b9
 def check_data(
     folder:str,                 # of captioned photos
     image_column:str=None,      # of a table of captions: the column with the file names
@@ -464,6 +481,7 @@ def check_data(
     force:bool=False,           # look again
 )->int:                         # exit status
     "Read a folder of captioned photos and list what cannot be used"
+    check_numbers(0, seed=seed)
     preset = replace(choose_preset('scenes', folder), image_column=image_column, caption_column=caption_column)
     found = {split: cleaned(preset, split, writable(cache, '--cache'), seed, force) for split in SPLITS}
     table = pd.concat({split: t for split,(_,t,_) in found.items()}, names=['split'])
@@ -472,7 +490,7 @@ def check_data(
     for split,file in removed.items(): print(f'{split}: each of them with its reason is listed in {file}')
     return int(bool(removed))
 
-# %% ../nbs/10_lab.ipynb #8a875125
+# %% ../nbs/10_lab.ipynb #acefa8fa
 def show_data(
     folder:str,                 # of captioned photos
     image_column:str=None,      # of a table of captions: the column with the file names
@@ -482,6 +500,7 @@ def show_data(
     cache:str='_cache',         # where the list of what was removed is kept
 ):
     "Draw an overview of a folder of captioned photos"
+    check_numbers(0, seed=seed)
     preset = replace(choose_preset('scenes', folder), image_column=image_column, caption_column=caption_column)
     name = Path(folder).resolve().name
     runs = writable(Path(out)/name, '--out')

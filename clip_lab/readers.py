@@ -12,16 +12,16 @@ from pathlib import Path
 import numpy as np, pandas as pd
 from .data import CaptionDataset, LabError, find_split, inside, keep, read_split, read_text
 
-# %% ../nbs/01_readers.ipynb #b5ee07ec
+# %% ../nbs/01_readers.ipynb #84aa3524
 IMAGE_COLUMNS = ['file_name', 'filename', 'image', 'image_name', 'image_path', 'filepath', 'path', 'img', 'photo']
 CAPTION_COLUMNS = ['caption', 'captions', 'text', 'comment', 'sentence', 'description']
 
 def choose_column(
-    names:list,       # the columns there are
-    usual:list,       # names to look for, the first one found is taken
-    told:str,         # a name the user gave; None to guess
-    option:str,       # that gives it
-    file:str|Path,    # for the error
+    names:list,     # the columns there are
+    usual:list,     # names to look for, the first one found is taken
+    told:str,       # a name the user gave; None to guess
+    option:str,     # that gives it
+    file:str|Path,  # for the error
 )->str:
     "The column that holds file names, or captions"
     wanted = [told] if told else usual
@@ -29,12 +29,16 @@ def choose_column(
     if not found: raise LabError(f'{file}: no column {" or ".join(wanted[:4])}; it has {", ".join(names)}; name the right one with {option}')
     return found[0]
 
-# %% ../nbs/01_readers.ipynb #fdc80d77
+# %% ../nbs/01_readers.ipynb #d2286f50
+def _rows(reader, file):
+    try: yield from reader
+    except csv.Error as e: raise LabError(f'{file}: line {reader.line_num}: {e}; is a quotation mark not closed?') from None
+
 def read_table(
-    file:str|Path,              # .csv, .tsv or .txt, with a first line that names the columns
-    image_column:str=None,      # None guesses
-    caption_column:str=None,    # None guesses
-)->list:                        # (file name, caption) of each line
+    file:str|Path,            # .csv, .tsv or .txt, with a first line that names the columns
+    image_column:str=None,    # None guesses
+    caption_column:str=None,  # None guesses
+)->list:                      # (file name, caption) of each line
     "Read file names and captions from a table"
     text = read_text(file)
     if not text.strip(): raise LabError(f'{file}: is empty')
@@ -44,18 +48,18 @@ def read_table(
     i = names.index(choose_column(names, IMAGE_COLUMNS, image_column, '--image-column', file))
     j = names.index(choose_column(names, CAPTION_COLUMNS, caption_column, '--caption-column', file))
     pairs = []
-    for row in rows:
+    for row in _rows(rows, file):
         if len(row) > len(names): raise LabError(f'{file}: line {rows.line_num} has {len(row)} fields instead of {len(names)}; put captions that contain {separator!r} in quotes')
         row += ['']*(len(names) - len(row))
         if any(row): pairs.append((row[i].strip(), row[j].strip()))
     return pairs
 
-# %% ../nbs/01_readers.ipynb #642f5bd4
+# %% ../nbs/01_readers.ipynb #4b83a76b
 def read_json_lines(
-    file:str|Path,              # .jsonl
-    image_column:str=None,      # None guesses
-    caption_column:str=None,    # None guesses
-)->list:                        # (file name, caption) of each caption
+    file:str|Path,            # .jsonl
+    image_column:str=None,    # None guesses
+    caption_column:str=None,  # None guesses
+)->list:                      # (file name, caption) of each caption
     "Read file names and captions from lines of JSON"
     pairs = []
     for number,line in enumerate(read_text(file).split('\n'), 1):
@@ -68,10 +72,10 @@ def read_json_lines(
         pairs += [(image, str(t)) for t in (texts if isinstance(texts, list) else [texts])]
     return pairs
 
-# %% ../nbs/01_readers.ipynb #40968ac7
+# %% ../nbs/01_readers.ipynb #ba2c50f0
 def picture_folder(
-    file:str|Path,      # the file with the captions
-    names:list,         # of pictures
+    file:str|Path,  # the file with the captions
+    names:list,     # of pictures
 )->Path:
     "The folder that file names are meant in"
     here = Path(file).parent
@@ -81,10 +85,10 @@ def picture_folder(
     if not there[best]: raise LabError(f'{file}: none of its pictures ({", ".join(names[:2])}...) is in {here} or a folder below; do the names in the file match the files?')
     return best
 
-# %% ../nbs/01_readers.ipynb #a8a6b091
+# %% ../nbs/01_readers.ipynb #1386ac1d
 def from_pairs(
-    pairs:list,         # (file name, caption)
-    file:str|Path,      # where they come from
+    pairs:list,     # (file name, caption)
+    file:str|Path,  # where they come from
 )->CaptionDataset:
     "A data set of file names and captions"
     for name,_ in pairs:
@@ -93,12 +97,12 @@ def from_pairs(
     rows, names = pd.factorize(pd.Series([n for n,_ in pairs], dtype=object))
     return CaptionDataset(picture_folder(file, list(names)), np.arange(len(names)), list(names), np.arange(len(pairs)), [c for _,c in pairs], rows.astype(np.int64))
 
-# %% ../nbs/01_readers.ipynb #d654fc30
+# %% ../nbs/01_readers.ipynb #4ee5e860
 def draw_split(
-    data:CaptionDataset,    # pictures and captions
-    split:str,              # 'train' or 'val'
-    share:float=.2,         # of the pictures that go to val
-    seed:int=0,             # of the draw
+    data:CaptionDataset,  # pictures and captions
+    split:str,            # 'train' or 'val'
+    share:float=.2,       # of the pictures that go to val
+    seed:int=0,           # of the draw
 )->CaptionDataset:
     "One side of a random division by picture"
     order = np.random.default_rng(seed).permutation(np.argsort(np.array(data.file_names)))    # by name, so the order of the lines does not matter
@@ -106,13 +110,13 @@ def draw_split(
     val = np.isin(np.arange(len(order)), order[:n_val])
     return keep(data, val if split == 'val' else ~val, np.full(len(data.captions), True))
 
-# %% ../nbs/01_readers.ipynb #695ff230
+# %% ../nbs/01_readers.ipynb #3be95ffa
 SPLIT_FOLDERS = dict(train=['train'], val=['val', 'validation', 'valid', 'test'])
 
 def find_captions(
-    root:str|Path,    # a folder of captioned photos
-    split:str,        # 'train' or 'val'
-):                    # the file that holds the captions, whether it is this split's own; None for COCO's layout
+    root:str|Path,  # a folder of captioned photos
+    split:str,      # 'train' or 'val'
+):                  # the file that holds the captions, whether it is this split's own; None for COCO's layout
     "Which file of a folder holds its captions"
     root = Path(root)
     if not root.is_dir(): raise LabError(f'{root}: no such folder; give a folder of captioned photos, or leave --data out to use the embedded set')
@@ -124,14 +128,14 @@ def find_captions(
     if not found: raise LabError(f'{root}: no captions file: neither annotations/captions_{split}*.json nor metadata.jsonl, captions.txt or a .csv or .tsv')
     return found[0], False
 
-# %% ../nbs/01_readers.ipynb #54e0eee0
+# %% ../nbs/01_readers.ipynb #7a824636
 def read_folder(
-    root:str|Path,              # a folder of captioned photos
-    split:str,                  # 'train' or 'val'
-    year:str='',                # of COCO's captions files; '' for any
-    image_column:str=None,      # with the file names; None guesses
-    caption_column:str=None,    # with the captions; None guesses
-    seed:int=0,                 # of the split, where the folder has none
+    root:str|Path,            # a folder of captioned photos
+    split:str,                # 'train' or 'val'
+    year:str='',              # of COCO's captions files; '' for any
+    image_column:str=None,    # with the file names; None guesses
+    caption_column:str=None,  # with the captions; None guesses
+    seed:int=0,               # of the split, where the folder has none
 )->CaptionDataset:
     "Read one split of a folder, in whatever form its captions are"
     found = find_captions(root, split)
