@@ -88,6 +88,32 @@ def test_two_processes_may_share_a_cache(scenes, tmp_path):
     histories = [pd.read_csv(tmp_path/f'runs{i}'/'scenes'/'baseline'/'history.csv').drop(columns='seconds') for i in (1, 2)]
     pd.testing.assert_frame_equal(*histories)
 
+COMPUTE = """
+import sys, time
+import numpy as np
+from clip_lab.cache import cached_vectors
+def compute(todo):
+    for i in todo: print(i, flush=True); time.sleep(.005); yield [i], np.full((1, 4), i)
+vectors = cached_vectors(sys.argv[1], 'slow', {}, [str(i) for i in range(200)], 4, compute, seconds=0)
+assert vectors[:].tolist() == [[i]*4 for i in range(200)]
+"""
+
+def test_a_killed_computation_goes_on_where_it_was(tmp_path):
+    args = [sys.executable, '-c', COMPUTE, str(tmp_path)]
+    process = subprocess.Popen(args, stdout=subprocess.PIPE, text=True)
+    first = [int(process.stdout.readline()) for _ in range(60)]
+    process.kill(); process.wait()
+    again = call(args)
+    assert again.returncode == 0, again.stderr
+    second = [int(line) for line in again.stdout.split()]
+    assert set(first + second) == set(range(200)) and len(set(first) & set(second)) <= 1      # at most the one that was being written
+
+def test_two_processes_compute_each_vector_once(tmp_path):
+    both = [subprocess.Popen([sys.executable, '-c', COMPUTE, str(tmp_path)], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    printed = [int(line) for p in both for line in p.communicate()[0].split()]
+    assert [p.returncode for p in both] == [0, 0]
+    assert sorted(printed) == list(range(200))
+
 def test_a_terminal_shows_progress_and_the_time_that_remains(scenes, tmp_path):
     main_end, end = pty.openpty()
     fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack('HHHH', 24, 120, 0, 0))
