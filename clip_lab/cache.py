@@ -10,16 +10,16 @@ import hashlib, json, mmap, os, time
 from pathlib import Path
 import numpy as np, torch
 from filelock import FileLock
-from .files import LabError, fingerprint, whole_file, write_json
+from .files import LabError, fingerprint, progress, write_json
 
-# %% ../nbs/08_cache.ipynb #a407d646
+# %% ../nbs/08_cache.ipynb #3ea4b674
 def item_names(
     items:list,  # (N,) texts
 )->list:         # (N,) 16 bytes each
     "A short name for each item"
     return [hashlib.blake2b(i.encode(), digest_size=16).digest() for i in items]
 
-# %% ../nbs/08_cache.ipynb #7c77aaf1
+# %% ../nbs/08_cache.ipynb #933d2dc1
 class VectorFile:
     "Vectors on disk that were all computed in the same way, each under the name of its item"
     def __init__(self,
@@ -45,7 +45,7 @@ class VectorFile:
     def _check(self, blocks):
         self.end = max([stop for _,stop,_ in blocks], default=0)
         with open(self.file, 'rb') as f:
-            for start,stop,sha in blocks:
+            for start,stop,sha in progress(blocks, 'checking the cache'):
                 f.seek(start*self.record.itemsize)
                 content = f.read((stop-start)*self.record.itemsize)
                 if hashlib.sha256(content).hexdigest() != sha: continue
@@ -74,7 +74,7 @@ class VectorFile:
         rows = np.array(list(self.row_of.values()))
         self.blocks = [b for b in self.blocks if ((rows >= b[0]) & (rows < b[1])).any()]
 
-# %% ../nbs/08_cache.ipynb #8dca07cd
+# %% ../nbs/08_cache.ipynb #a621945c
 class Vectors:
     "Rows of a file of vectors, in the order of the items asked for"
     def __init__(self,
@@ -93,7 +93,7 @@ class Vectors:
         if self.asked > 4096 and hasattr(self.map, 'madvise'): self.map.madvise(mmap.MADV_DONTNEED); self.asked = 0
         return torch.from_numpy(vectors)
 
-# %% ../nbs/08_cache.ipynb #9dae663b
+# %% ../nbs/08_cache.ipynb #730234f8
 BLOCK = 2**24    # bytes that may wait to be written
 
 def _keep_as_it_comes(vectors, names, blocks, seconds):

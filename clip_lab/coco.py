@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['COCO_SERVER', 'COCO_ARCHIVES', 'COCO_IMAGES', 'SUBSET', 'COCO_ON_KAGGLE', 'FLICKR8K_ON_KAGGLE', 'SOURCES', 'KARPATHY',
-           'KARPATHY_PARTS', 'get_archive', 'get_annotations', 'coco_split', 'missing_photos', 'check_disk',
-           'get_all_photos', 'get_some_photos', 'get_from_kaggle', 'get_coco', 'coco_contents', 'get_karpathy',
-           'read_karpathy']
+           'KARPATHY_PARTS', 'get_archive', 'get_annotations', 'coco_split', 'missing_photos', 'get_photos',
+           'check_disk', 'get_all_photos', 'get_some_photos', 'get_from_kaggle', 'get_coco', 'coco_contents',
+           'get_karpathy', 'read_karpathy']
 
 # %% ../nbs/05_coco.ipynb #5c5ad145
 import os, shutil
@@ -63,7 +63,20 @@ def missing_photos(
     there = {e.name for e in os.scandir(data.folder)} if data.folder.is_dir() else set()
     return [name for name in data.file_names if name not in there]
 
-# %% ../nbs/05_coco.ipynb #12df8722
+# %% ../nbs/05_coco.ipynb #26fbbe70
+def get_photos(
+    root:str|Path,   # a folder with COCO's annotations
+    split:str,       # 'train' or 'val'
+    names:list,      # file names
+    workers:int=16,  # connections
+):
+    "Get photos of one split one by one"
+    file, folder = find_split(root, split, '2014', pictures=False)
+    url = {i['file_name']: i.get('coco_url', f'{COCO_SERVER}/{split}2014/{i["file_name"]}') for i in load_json(file)['images']} if names else {}
+    failed = download_all([(url[name], folder/name) for name in names], f'{split} photos', workers, check=lambda path: picture_state(path)[0])
+    if failed: raise LabError(f'{folder}: {len(failed):,} of {len(names):,} photos could not be fetched (the first: {failed[0][0]}: {failed[0][1]}); the same command tries them again')
+
+# %% ../nbs/05_coco.ipynb #0e3c3740
 def check_disk(
     root:str|Path,  # the folder
     needed:int,     # bytes
@@ -78,10 +91,14 @@ def get_all_photos(
     **where,                      # `server` of `get_archive`
 ):
     "Get the photos of both splits, unless they are there"
-    paths = [f'zips/{split}2014.zip' for split in COCO_IMAGES if missing_photos(coco_split(root, split))]
-    sizes = [archives[path][0] for path in paths]
+    data = {split: coco_split(root, split) for split in COCO_IMAGES}
+    missing = {split: missing_photos(d) for split,d in data.items()}
+    whole = [split for split,names in missing.items() if len(names) > .05*len(data[split].file_names)]
+    sizes = [archives[f'zips/{split}2014.zip'][0] for split in whole]
     check_disk(root, sum(sizes) + max(sizes, default=0))
-    for path in paths: get_archive(root, path, archives=archives, **where)
+    for split,names in missing.items():
+        if split in whole: get_archive(root, f'zips/{split}2014.zip', archives=archives, **where)
+        else: get_photos(root, split, names)
 
 # %% ../nbs/05_coco.ipynb #6c2887be
 SUBSET = dict(train=55_665, val=27_186)    # pictures in the report's subset
@@ -91,18 +108,13 @@ def get_some_photos(
     n:int,                # photos of both splits together
     captions_each:int=5,  # a photo with fewer captions is not drawn
     seed:int=0,           # of the draw
-    workers:int=16,       # connections
 ):
     "Draw a subset, save its ids, and get its photos"
     n_val = min(max(1, round(n*SUBSET['val']/sum(SUBSET.values()))), n - 1)
-    failed = []
     for split,k in dict(train=n - n_val, val=n_val).items():
         chosen = choose_subset(coco_split(root, split), k, captions_each, seed)
         save_ids(chosen, Path(root)/f'subset_{split}.json')
-        url = {i['file_name']: i.get('coco_url', f'{COCO_SERVER}/{split}2014/{i["file_name"]}') for i in load_json(find_split(root, split, '2014', pictures=False)[0])['images']}
-        jobs = [(url[name], chosen.folder/name) for name in missing_photos(chosen)]
-        failed += download_all(jobs, f'{split} photos', workers, check=lambda path: picture_state(path)[0])
-    if failed: raise LabError(f'{root}: {len(failed)} of {n} photos could not be fetched (the first: {failed[0][0]}: {failed[0][1]}); the same command tries them again')
+        get_photos(root, split, missing_photos(chosen))
 
 # %% ../nbs/05_coco.ipynb #aabd04ad
 COCO_ON_KAGGLE, FLICKR8K_ON_KAGGLE = 'nadaibrahim/coco2014', 'adityajn105/flickr8k'
@@ -164,7 +176,8 @@ def get_karpathy(
     "Get Karpathy's split, unless it is there"
     found = [f for where in ('', '*/') for f in sorted(Path(root).glob(f'{where}dataset_coco.json'))]
     if found: return found[0]
-    archive = download(url, Path(root)/'caption_datasets.zip')
+    try: archive = download(url, Path(root)/'caption_datasets.zip')
+    except LabError as e: raise LabError(f'{e}; or put dataset_coco.json into {root}') from None
     unpack(archive, root, lambda n: n == 'dataset_coco.json')
     archive.unlink()
     return Path(root)/'dataset_coco.json'

@@ -9,7 +9,7 @@ __all__ = ['LITE0', 'IMAGE_ENCODERS', 'CLIP_TEXT', 'CLIP_REVISION', 'MINILM', 'P
            'fold_batchnorm', 'FrozenPart', 'RetrievalModel', 'text_embeddings', 'image_features']
 
 # %% ../nbs/09_encoders.ipynb #4b82668a
-import copy, hashlib, importlib.util
+import copy, hashlib, importlib.util, os
 from pathlib import Path
 import timm, torch, torchvision
 from safetensors.torch import load_file, save_file
@@ -359,5 +359,6 @@ def image_features(
         for i,pixels in enumerate(progress(batches, f'encoding {len(todo):,} pictures', -(-len(todo)//batch_size))):
             yield todo[i*batch_size:(i+1)*batch_size], frozen(pixels).cpu().numpy()
     key = dict(encoder=encoder.name, weights=encoder.weights, exact=encoder.exact, transform=str(transform), precision=precision_of(device))
-    items = [f'{name} {size} {changed}' for name,size,changed in file_stamps(data.folder, data.file_names)]
+    there = os.path.realpath(data.folder)
+    items = [f'{os.path.join(there, name)} {size} {changed}' for name,size,changed in file_stamps(data.folder, data.file_names)]
     return cached_vectors(folder, 'image', key, items, encoder.width, compute, dtype, force=force)

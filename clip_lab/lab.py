@@ -411,7 +411,7 @@ def show_data(
         save_figure(data_overview(data, f'{name}, {split}', seed), runs/f'data_{split}.png')
         print(f'{split}: {len(data.image_ids):,} pictures, {len(data.captions):,} captions, drawn in {runs/f"data_{split}.png"}')
 
-# %% ../nbs/15_lab.ipynb #2ffbf23d
+# %% ../nbs/15_lab.ipynb #edac3d9d
 def encode_data(
     preset:str='scenes',      # scenes, flickr8k or coco
     data:str=None,            # a folder of captioned photos to use instead of the preset's own data
@@ -435,7 +435,7 @@ def encode_data(
         for what in (text_embeddings(found, texts, cache, device), image_features(found, images, ImageTransform(own.size, images.mean, images.std), cache, device)):
             print(f'{part}: {what.shape[0]:,} x {what.shape[1]:,} in {what.file}')
 
-# %% ../nbs/15_lab.ipynb #017769e2
+# %% ../nbs/15_lab.ipynb #206220ab
 def fetch_coco(
     root:str='_data/coco',      # where COCO 2014 shall be
     source:str='official',      # official, kaggle or existing
