@@ -12,14 +12,14 @@ import numpy as np, torch
 from filelock import FileLock
 from .files import LabError, fingerprint, progress, write_json
 
-# %% ../nbs/08_cache.ipynb #3ea4b674
+# %% ../nbs/08_cache.ipynb #89c226fb
 def item_names(
     items:list,  # (N,) texts
 )->list:         # (N,) 16 bytes each
     "A short name for each item"
     return [hashlib.blake2b(i.encode(), digest_size=16).digest() for i in items]
 
-# %% ../nbs/08_cache.ipynb #933d2dc1
+# %% ../nbs/08_cache.ipynb #c1759ce0
 class VectorFile:
     "Vectors on disk that were all computed in the same way, each under the name of its item"
     def __init__(self,
@@ -74,7 +74,7 @@ class VectorFile:
         rows = np.array(list(self.row_of.values()))
         self.blocks = [b for b in self.blocks if ((rows >= b[0]) & (rows < b[1])).any()]
 
-# %% ../nbs/08_cache.ipynb #a621945c
+# %% ../nbs/08_cache.ipynb #91c4a30b
 class Vectors:
     "Rows of a file of vectors, in the order of the items asked for"
     def __init__(self,
@@ -90,10 +90,10 @@ class Vectors:
         "Read some rows"
         vectors = self.table['vector'][self.rows[i]].astype(np.float32)
         self.asked += len(vectors)
-        if self.asked > 4096 and hasattr(self.map, 'madvise'): self.map.madvise(mmap.MADV_DONTNEED); self.asked = 0
+        if self.asked > 1024 and hasattr(self.map, 'madvise'): self.map.madvise(mmap.MADV_DONTNEED); self.asked = 0
         return torch.from_numpy(vectors)
 
-# %% ../nbs/08_cache.ipynb #730234f8
+# %% ../nbs/08_cache.ipynb #80177f33
 BLOCK = 2**24    # bytes that may wait to be written
 
 def _keep_as_it_comes(vectors, names, blocks, seconds):

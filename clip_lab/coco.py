@@ -151,9 +151,9 @@ def get_coco(
     if source == 'kaggle': get_from_kaggle(root, handle)
     if source != 'existing': get_annotations(root, **where)
     if images: get_some_photos(root, images, seed=seed)
-    else:
-        for split in COCO_IMAGES: (Path(root)/f'subset_{split}.json').unlink(missing_ok=True)
-        if source == 'official': get_all_photos(root, **where)
+    elif source == 'official': get_all_photos(root, **where)
+    if source != 'existing' and not images:
+        for split in COCO_IMAGES: (Path(root)/f'subset_{split}.json').unlink(missing_ok=True)      # now all of them are there
     return coco_contents(root)
 
 def coco_contents(

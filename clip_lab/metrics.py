@@ -34,16 +34,18 @@ class Ranks(NamedTuple):
 LEVEL = 1e-9
 
 def _unit_rows(x, name):
-    x = np.array(x.detach().cpu().double().numpy() if torch.is_tensor(x) else x, dtype=np.float64)
-    if x.ndim != 2 or not len(x): raise ValueError(f'{name} must be (rows, D) with at least one row, not {x.shape}')
-    if not np.isfinite(x).all(): raise ValueError(f'{name} holds NaN or infinite values')
-    return F.normalize(torch.from_numpy(x), dim=1)
+    x = x.detach().cpu().double() if torch.is_tensor(x) else torch.from_numpy(np.array(x, dtype=np.float64))
+    if x.ndim != 2 or not len(x): raise ValueError(f'{name} must be (rows, D) with at least one row, not {tuple(x.shape)}')
+    if not x.isfinite().all(): raise ValueError(f'{name} holds NaN or infinite values')
+    return F.normalize(x, dim=1)
 
 def _text_blocks(text, starts, block):         # (N, D) -> slices of rows and (B, D) unit vectors
     for i in starts: yield slice(i, i+block), _unit_rows(text[i:i+block], 'text_emb')
 
 def _own_scores(image, text, row, block):      # -> (N,) score of each caption and its picture
-    return torch.cat([(unit * image[row[rows]]).sum(1) for rows,unit in _text_blocks(text, range(0, len(text), block), block)])
+    own = torch.empty(len(text), dtype=torch.float64)
+    for rows,unit in _text_blocks(text, range(0, len(text), block), block): own[rows] = (unit * image[row[rows]]).sum(1)
+    return own
 
 def _score_blocks(image, text, block):         # (M, D), (N, D) -> slices of rows and (B, M) scores
     starts = progress(range(0, len(text), block), 'ranking')
