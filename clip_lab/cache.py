@@ -9,17 +9,18 @@ __all__ = ['BLOCK', 'item_names', 'VectorFile', 'Vectors', 'cached_vectors']
 import hashlib, json, mmap, os, time
 from pathlib import Path
 import numpy as np, torch
+from fastcore.basics import patch
 from filelock import FileLock
 from .files import LabError, fingerprint, progress, write_json
 
-# %% ../nbs/08_cache.ipynb #89c226fb
+# %% ../nbs/08_cache.ipynb #b736fdbd
 def item_names(
     items:list,  # (N,) texts
 )->list:         # (N,) 16 bytes each
     "A short name for each item"
     return [hashlib.blake2b(i.encode(), digest_size=16).digest() for i in items]
 
-# %% ../nbs/08_cache.ipynb #c1759ce0
+# %% ../nbs/08_cache.ipynb #cccc3f12
 class VectorFile:
     "Vectors on disk that were all computed in the same way, each under the name of its item"
     def __init__(self,
@@ -33,52 +34,62 @@ class VectorFile:
         self.file = Path(folder)/f'{name}-{fingerprint(self.note)}.vectors'
         self.note_file, self.lock = self.file.with_suffix('.json'), FileLock(self.file.with_name(f'.{self.file.name}.lock'))
         self.record = np.dtype([('item', 'V16'), ('vector', dtype, (width,))])
+        self.blocks, self.row_of, self.end = [], {}, 0       # what is whole, the row of every item in it, where the next block begins
 
-    def open(self):
-        "Find the blocks that are whole, and the row of every item in them"
-        self.blocks, self.row_of, self.end = [], {}, 0
-        try: said = json.loads(self.note_file.read_text())
-        except (OSError, ValueError): return self
-        if {k: said.get(k) for k in self.note} == self.note and self.file.exists(): self._check(said.get('blocks', []))
-        return self
+# %% ../nbs/08_cache.ipynb #27142af4
+@patch
+def append(self:VectorFile,
+    names:list,  # (B,) of the items
+    vectors,     # (B, width) numbers
+):
+    "Add a block, whole or not at all"
+    records = np.zeros(len(names), self.record)
+    records['item'], records['vector'] = np.frombuffer(b''.join(names), 'V16'), vectors
+    if not np.isfinite(records['vector']).all(): raise LabError(f'{self.file.name}: NaN, infinite or too large values were computed; the encoder or its weights are broken')
+    content = records.tobytes()
+    if not self.blocks: self.file.unlink(missing_ok=True); self.end = 0      # whoever still reads the old file keeps it
+    try:
+        with open(self.file, 'r+b' if self.file.exists() else 'wb') as f:
+            f.seek(self.end*self.record.itemsize); f.truncate()
+            f.write(content); f.flush(); os.fsync(f.fileno())
+    except OSError as e: raise type(e)(e.errno, e.strerror, str(self.file)) from e
+    self.blocks.append([self.end, self.end+len(names), hashlib.sha256(content).hexdigest()])
+    write_json(self.note_file, self.note | dict(blocks=self.blocks))
+    self.row_of.update(zip(names, range(self.end, self.end+len(names)))); self.end += len(names)
 
-    def _check(self, blocks):
-        self.end = max([stop for _,stop,_ in blocks], default=0)
-        with open(self.file, 'rb') as f:
-            for start,stop,sha in progress(blocks, 'checking the cache'):
-                f.seek(start*self.record.itemsize)
-                content = f.read((stop-start)*self.record.itemsize)
-                if hashlib.sha256(content).hexdigest() != sha: continue
-                self.blocks.append([start, stop, sha])
-                self.row_of.update(zip(np.frombuffer(content, self.record)['item'].tolist(), range(start, stop)))
+# %% ../nbs/08_cache.ipynb #c110ab5e
+@patch
+def load(self:VectorFile)->VectorFile:
+    "Find the blocks that are whole, and the row of every item in them"
+    self.blocks, self.row_of, self.end = [], {}, 0
+    try: said, f = json.loads(self.note_file.read_text()), open(self.file, 'rb')
+    except (OSError, ValueError): return self
+    blocks = said.get('blocks', []) if {k: said.get(k) for k in self.note} == self.note else []
+    with f:
+        for start,stop,sha in progress(blocks, 'checking the cache'):
+            self.end = max(self.end, stop)
+            f.seek(start*self.record.itemsize)
+            content = f.read((stop-start)*self.record.itemsize)
+            if hashlib.sha256(content).hexdigest() != sha: continue
+            self.blocks.append([start, stop, sha])
+            self.row_of.update(zip(np.frombuffer(content, self.record)['item'].tolist(), range(start, stop)))
+    return self
 
-    def append(self, names, vectors):    # (B,), (B, width)
-        "Add a block, whole or not at all"
-        records = np.zeros(len(names), self.record)
-        records['item'], records['vector'] = np.frombuffer(b''.join(names), 'V16'), vectors
-        if not np.isfinite(records['vector']).all(): raise LabError(f'{self.file.name}: NaN, infinite or too large values were computed; the encoder or its weights are broken')
-        content = records.tobytes()
-        if not self.blocks: self.file.unlink(missing_ok=True); self.end = 0      # whoever still reads the old file keeps it
-        try:
-            with open(self.file, 'r+b' if self.file.exists() else 'wb') as f:
-                f.seek(self.end*self.record.itemsize); f.truncate()
-                f.write(content); f.flush(); os.fsync(f.fileno())
-        except OSError as e: raise type(e)(e.errno, e.strerror, str(self.file)) from e
-        self.blocks.append([self.end, self.end+len(names), hashlib.sha256(content).hexdigest()])
-        write_json(self.note_file, self.note | dict(blocks=self.blocks))
-        self.row_of.update(zip(names, range(self.end, self.end+len(names)))); self.end += len(names)
+# %% ../nbs/08_cache.ipynb #198dbc26
+@patch
+def forget(self:VectorFile,
+    names:set,  # of items
+):
+    "Count items as missing, and leave out the blocks that hold nothing else"
+    self.row_of = {n: row for n,row in self.row_of.items() if n not in names}
+    rows = np.array(list(self.row_of.values()))
+    self.blocks = [b for b in self.blocks if ((rows >= b[0]) & (rows < b[1])).any()]
 
-    def forget(self, names):             # a set
-        "Count these items as missing, and leave out the blocks that hold nothing else"
-        self.row_of = {n: row for n,row in self.row_of.items() if n not in names}
-        rows = np.array(list(self.row_of.values()))
-        self.blocks = [b for b in self.blocks if ((rows >= b[0]) & (rows < b[1])).any()]
-
-# %% ../nbs/08_cache.ipynb #91c4a30b
+# %% ../nbs/08_cache.ipynb #d04eb51d
 class Vectors:
     "Rows of a file of vectors, in the order of the items asked for"
     def __init__(self,
-        file:VectorFile,  # opened
+        file:VectorFile,  # loaded
         names:list,       # (N,) of the items
     ):
         self.file, self.rows, self.shape, self.asked = file.file, np.array([file.row_of[n] for n in names]), (len(names), file.note['width']), 0
@@ -93,7 +104,7 @@ class Vectors:
         if self.asked > 1024 and hasattr(self.map, 'madvise'): self.map.madvise(mmap.MADV_DONTNEED); self.asked = 0
         return torch.from_numpy(vectors)
 
-# %% ../nbs/08_cache.ipynb #80177f33
+# %% ../nbs/08_cache.ipynb #50d3d94e
 BLOCK = 2**24    # bytes that may wait to be written
 
 def _keep_as_it_comes(vectors, names, blocks, seconds):
@@ -122,9 +133,9 @@ def cached_vectors(
     Path(folder).mkdir(parents=True, exist_ok=True)
     vectors, names = VectorFile(folder, name, key, width, dtype), item_names(items)
     def missing(): return [i for i in {n: i for i,n in enumerate(names)}.values() if names[i] not in vectors.row_of]
-    if force or vectors.open() and missing():
+    if force or vectors.load() and missing():
         with vectors.lock:
-            vectors.open()                                        # another process may have computed what is missing
+            vectors.load()                                        # another process may have computed what is missing
             if force: vectors.forget(set(names))
             if todo := missing(): _keep_as_it_comes(vectors, names, compute(todo), seconds)
     return Vectors(vectors, names)

@@ -114,6 +114,7 @@ def load_best(
     if not best.exists(): raise LabError(f'{best}: not there yet; clip_lab train --experiments {experiment.name} makes it')
     return model.load_trained_state(load_tensors(best)[0]).to(lab.device)
 
+# %% ../nbs/15_lab.ipynb #6ad59c84
 def load_trained(
     lab:Lab,                # what the experiments share
     experiment:Experiment,  # its settings
@@ -157,6 +158,7 @@ def run_settings(
     "All that the result of a run depends on"
     return json.loads(json.dumps(dict(experiment=asdict(experiment)) | lab.settings))
 
+# %% ../nbs/15_lab.ipynb #590afe0e
 def is_finished(
     lab:Lab,                # what the experiments share
     experiment:Experiment,  # its settings
@@ -411,7 +413,7 @@ def show_data(
         save_figure(data_overview(data, f'{name}, {split}', seed), runs/f'data_{split}.png')
         print(f'{split}: {len(data.image_ids):,} pictures, {len(data.captions):,} captions, drawn in {runs/f"data_{split}.png"}')
 
-# %% ../nbs/15_lab.ipynb #edac3d9d
+# %% ../nbs/15_lab.ipynb #78c0520d
 def encode_data(
     preset:str='scenes',      # scenes, flickr8k or coco
     data:str=None,            # a folder of captioned photos to use instead of the preset's own data
@@ -435,7 +437,7 @@ def encode_data(
         for what in (text_embeddings(found, texts, cache, device), image_features(found, images, ImageTransform(own.size, images.mean, images.std), cache, device)):
             print(f'{part}: {what.shape[0]:,} x {what.shape[1]:,} in {what.file}')
 
-# %% ../nbs/15_lab.ipynb #206220ab
+# %% ../nbs/15_lab.ipynb #b16a74de
 def fetch_coco(
     root:str='_data/coco',      # where COCO 2014 shall be
     source:str='official',      # official, kaggle or existing
@@ -456,6 +458,7 @@ def fetch_coco(
     check_data(root, 'coco', cache=cache)
     if encode: encode_data('coco', root, image_encoder=image_encoder, text_encoder=text_encoder, device=device, cache=cache)
 
+# %% ../nbs/15_lab.ipynb #038750f3
 def fetch_flickr8k(
     root:str='_data/flickr8k',      # gets links to the files
     kaggle:str=FLICKR8K_ON_KAGGLE,  # the data set's handle
@@ -489,6 +492,7 @@ def add_command(
 class _Parser(argparse.ArgumentParser):
     def error(self, message): raise LabError(f'{message}; {self.prog} --help lists what there is')
 
+# %% ../nbs/15_lab.ipynb #07caa354
 def make_parser()->argparse.ArgumentParser:
     "The command line of the lab"
     parser = _Parser(prog='clip_lab', description='A CLIP-style image-text retrieval lab.')
