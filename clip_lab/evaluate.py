@@ -47,7 +47,6 @@ def transcript(
         for way,title in dict(i2t='image to text', t2i='text to image').items():
             found = {k.split('_')[1]: v for k,v in metrics[protocol].items() if k.startswith(way)}
             lines.append(f'  {title:<14}' + ''.join(f'{k} {v:6.2f} %  ' for k,v in found.items() if k != 'medr') + f"median rank {found['medr']:,.1f}")
-    size = dict(unique=m, paired=n)[metrics['protocol']]
     lines += ['', f'chance, text to image in the unique gallery: R@1 {100/m:.2f} %, median rank {(m+1)/2:,.1f}']
     return '\n'.join(lines + ['seconds: ' + ', '.join(f'{k} {v:.1f}' for k,v in metrics['seconds'].items())])
 

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from .files import whole_file
 from .data import CaptionDataset, load_image
-from .evaluate import COLUMNS, classify, interpret, nearest, readable
+from .evaluate import classify, interpret, nearest, readable
 
 # %% ../nbs/14_visualize.ipynb #767903ff
 BLUE, ORANGE, GREEN, RED, GREY = '#0072B2', '#E69F00', '#009E73', '#D55E00', '#777777'

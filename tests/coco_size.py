@@ -2,7 +2,8 @@
 
 Makes 123,287 tiny photos with 616,767 captions in COCO's layout (once), then reads, cleans, embeds and trains on them, each step in a process of its own.
 Stand-ins of the real widths (512 and 2,048) take the encoders' places. Embedding is killed in the middle and goes on. Prints a row a step; not a test."""
-import io, json, os, resource, signal, subprocess, sys, time
+import io, json, signal, subprocess, sys, time
+from dataclasses import replace
 from pathlib import Path
 import numpy as np, torch
 from PIL import Image
@@ -11,7 +12,6 @@ from clip_lab.coco import coco_split
 from clip_lab.data import ImageTransform
 from clip_lab.encoders import ImageEncoder, RetrievalModel, image_features, text_embeddings
 from clip_lab.train import BASELINE, ImageInputs, Split, train
-from dataclasses import replace
 
 CAPTIONS = dict(train=(82_783, 414_113), val=(40_504, 202_654))
 WORDS = 'a the man woman dog cat bus train pizza table street beach sitting standing riding holding with next to on in of two three red large small old'.split()

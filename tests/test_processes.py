@@ -1,6 +1,5 @@
 "What no notebook can show: real processes that are stopped, killed, limited or started twice."
 import fcntl, json, os, pty, re, resource, signal, struct, subprocess, sys, termios, time
-from pathlib import Path
 import numpy as np, pandas as pd, pytest
 from safetensors import safe_open
 from clip_lab.scenes import make_scenes
