@@ -36,17 +36,26 @@ class VectorFile:
         self.record = np.dtype([('item', 'V16'), ('vector', dtype, (width,))])
         self.blocks, self.row_of, self.end = [], {}, 0       # what is whole, the row of every item in it, where the next block begins
 
-# %% ../nbs/08_cache.ipynb #27142af4
+# %% ../nbs/08_cache.ipynb #0c659e15
+@patch
+def records(self:VectorFile,
+    names:list,  # (B,) of the items
+    vectors,     # (B, width) numbers
+)->np.ndarray:   # (B,) of `record`
+    "Items and their vectors as they stand in the file"
+    made = np.zeros(len(names), self.record)
+    made['item'], made['vector'] = np.frombuffer(b''.join(names), 'V16'), vectors
+    if not np.isfinite(made['vector']).all(): raise LabError(f'{self.file.name}: NaN, infinite or too large values were computed; the encoder or its weights are broken')
+    return made
+
+# %% ../nbs/08_cache.ipynb #166d8cfe
 @patch
 def append(self:VectorFile,
     names:list,  # (B,) of the items
     vectors,     # (B, width) numbers
 ):
     "Add a block, whole or not at all"
-    records = np.zeros(len(names), self.record)
-    records['item'], records['vector'] = np.frombuffer(b''.join(names), 'V16'), vectors
-    if not np.isfinite(records['vector']).all(): raise LabError(f'{self.file.name}: NaN, infinite or too large values were computed; the encoder or its weights are broken')
-    content = records.tobytes()
+    content = self.records(names, vectors).tobytes()
     if not self.blocks: self.file.unlink(missing_ok=True); self.end = 0      # whoever still reads the old file keeps it
     try:
         with open(self.file, 'r+b' if self.file.exists() else 'wb') as f:
@@ -118,6 +127,7 @@ def _keep_as_it_comes(vectors, names, blocks, seconds):
             if time.monotonic() - last >= seconds or len(pending) * pending[0][1].nbytes > BLOCK: write(); last = time.monotonic()
     finally: write()
 
+# %% ../nbs/08_cache.ipynb #52482b51
 def cached_vectors(
     folder:str|Path,      # the cache folder
     name:str,             # what the file name begins with
