@@ -44,7 +44,7 @@ def records(self:VectorFile,
 )->np.ndarray:   # (B,) of `record`
     "Items and their vectors as they stand in the file"
     made = np.zeros(len(names), self.record)
-    made['item'], made['vector'] = np.frombuffer(b''.join(names), 'V16'), vectors
+    with np.errstate(over='ignore'): made['item'], made['vector'] = np.frombuffer(b''.join(names), 'V16'), vectors
     if not np.isfinite(made['vector']).all(): raise LabError(f'{self.file.name}: NaN, infinite or too large values were computed; the encoder or its weights are broken')
     return made
 
@@ -123,7 +123,7 @@ def _keep_as_it_comes(vectors, names, blocks, seconds):
         pending.clear()
     try:
         for at,values in blocks:
-            pending.append((at, np.asarray(values, vectors.record['vector'].base)))
+            pending.append((at, np.asarray(values)))
             if time.monotonic() - last >= seconds or len(pending) * pending[0][1].nbytes > BLOCK: write(); last = time.monotonic()
     finally: write()
 
