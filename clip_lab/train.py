@@ -136,6 +136,7 @@ def train_epoch(
             optimizer.zero_grad(); loss.backward(); optimizer.step()
             seen += len(texts); total += loss.item()*len(texts)
             bar.update(len(texts))
+        del x                                                                            # before the next group's is made
     return total/seen
 
 # %% ../nbs/12_train.ipynb #9e03352b
@@ -152,6 +153,7 @@ def embed_images(
         for i in range(0, n, inputs.group):
             x = inputs(range(i, min(i+inputs.group, n)))
             out += [model.trained(part.to(device)).cpu() for part in x.split(batch_size)]
+            del x
     return torch.cat(out)
 
 # %% ../nbs/12_train.ipynb #8c4a200a
