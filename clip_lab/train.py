@@ -52,7 +52,7 @@ def learning_rate(
     return experiment.lr * (1 + math.cos(math.pi * done/experiment.epochs)) / 2
 
 # %% ../nbs/12_train.ipynb #91a0bf71
-HELD = 2**29    # bytes of the pictures' outputs that are held in memory at once
+HELD = 3 * 2**27    # bytes of the pictures' outputs that are held in memory at once
 
 class ImageInputs:
     "What the trained part of a model starts from, for the pictures of one split"
