@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['BLUE', 'ORANGE', 'GREEN', 'RED', 'GREY', 'STYLE', 'figure', 'save_figure', 'as_image', 'data_overview', 'loss_curves',
-           'compare_curves', 'top_retrievals', 'classification_chart', 'recall_bars', 'results_table',
-           'transcript_figure']
+           'compare_curves', 'top_retrievals', 'best_typical_worst', 'top_captions', 'classification_chart',
+           'recall_bars', 'results_table', 'transcript_figure']
 
 # %% ../nbs/15_visualize.ipynb #8063b787
 import io, textwrap
@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from .files import whole_file
 from .data import CaptionDataset, load_image
+from .metrics import Ranks
 from .evaluate import classify, interpret, nearest, readable
 
 # %% ../nbs/15_visualize.ipynb #767903ff
@@ -132,18 +133,57 @@ def top_retrievals(
     queries:np.ndarray,      # (Q,) rows of captions
     title:str,               # above the figure
     k:int=5,                 # retrieved pictures a caption
+    labels:list=None,        # (Q,) what each query stands for
 )->Figure:
     "For each caption the picture it describes, and the best of the gallery"
     rows, cosines = nearest(text_emb[queries], image_emb, len(image_emb))                   # (Q, M)
-    k = min(k, rows.shape[1])
+    k, labels = min(k, rows.shape[1]), iter(labels or ['ground truth']*len(queries))
     fig, axes = figure(8.5, 1.85*len(queries) + .5, title, len(queries), k+1)
     for line,query,found,scores in zip(axes, queries, rows, cosines):
         own = data.image_of_text[query]
         rank = int(np.flatnonzero(found == own)[0]) + 1
-        _picture(line[0], load_image(data.path(own)), f'ground truth: rank {rank}', 'black', 1)
+        _picture(line[0], load_image(data.path(own)), f'{next(labels)}: rank {rank:,}', 'black', 1)
         line[0].set_xlabel('\n'.join(textwrap.wrap(data.captions[query], 24)[:4]), fontsize=7)
         for ax,row,score in zip(line[1:], found, scores):
             _picture(ax, load_image(data.path(row)), f"{'✓' if row == own else '✗'} {score:.2f}", BLUE if row == own else RED)
+    return fig
+
+# %% ../nbs/15_visualize.ipynb #9a2f60c4
+def best_typical_worst(
+    ranks:Ranks,  # of all queries
+    n:int=2,      # of each
+    seed:int=0,   # of the order of equal ranks
+):                # rows of queries, their labels
+    "Queries from the beginning, the middle and the end of the list sorted by rank"
+    place = ranks.ranks().numpy()
+    order = np.lexsort((np.random.default_rng(seed).random(len(place)), place))
+    n = min(n, len(place)//3 or 1)
+    middle = (len(place) - n)//2
+    return np.r_[order[:n], order[middle:middle+n], order[len(place)-n:]], ['best']*n + ['typical']*n + ['worst']*n
+
+# %% ../nbs/15_visualize.ipynb #84d3c0f9
+@rc_context(STYLE)
+def top_captions(
+    data:CaptionDataset,     # pictures and captions
+    image_emb:torch.Tensor,  # (M, D)
+    text_emb,                # (N, D) captions, of any length
+    pictures:np.ndarray,     # (Q,) rows of pictures that have captions
+    title:str,               # above the figure
+    k:int=5,                 # retrieved captions a picture
+    labels:list=None,        # (Q,) what each query stands for
+)->Figure:
+    "For each picture the captions that come first, and where its own first one stands"
+    rows, cosines = nearest(image_emb[pictures], text_emb, len(text_emb))                   # (Q, N)
+    fig, axes = figure(8.5, 1.5*len(pictures) + .5, title, len(pictures), 2, width_ratios=(1, 5))
+    for (left, right),picture,found,scores,label in zip(axes, pictures, rows, cosines, labels or ['picture']*len(pictures)):
+        hit = data.image_of_text[found] == picture
+        first = int(np.flatnonzero(hit)[0])
+        _picture(left, load_image(data.path(picture)), f'{label}: rank {first+1:,}', 'black', 1)
+        lines = [(found[i], scores[i], hit[i], f'{i+1:,}') for i in [*range(min(k, len(found))), *([first] if first >= k else [])]]
+        for i,(row,score,right_one,place) in enumerate(lines):
+            text = textwrap.shorten(data.captions[row], 90)
+            right.text(0, 1 - i/(k+1), f"{'✓' if right_one else '✗'} {place:>5}  {score:.2f}  {text}", va='top', fontsize=7.5, color=BLUE if right_one else RED, transform=right.transAxes)
+        right.axis('off')
     return fig
 
 # %% ../nbs/15_visualize.ipynb #0f0d8a28
@@ -174,12 +214,14 @@ def recall_bars(
     table:pd.DataFrame,  # from `summary`
     title:str,           # above the figure
 )->Figure:
-    "Recall@1, @5 and @10 of all experiments, both ways"
+    "Recall@1, @5 and @10 of all experiments, both ways, with their 95 % intervals"
     fig, (axes,) = figure(8.5, 3, title, 1, 2, sharey=True)
+    width = .84/max(3, len(table))
     for ax,way,name in zip(axes, ('i2t', 't2i'), ('image to text', 'text to image')):
         for i,(experiment,color,hatch) in enumerate(zip(table.index, (GREY, BLUE, RED, GREEN, ORANGE), ('', '//', '..', 'xx', '--'))):
             values = [table.loc[experiment, f'{way}_R@{k}'] for k in (1, 5, 10)]
-            bars = ax.bar(np.arange(3) + .28*(i - (len(table)-1)/2), values, .26, color=color, hatch=hatch, edgecolor='white', label=experiment)
+            low, high = ([table.loc[experiment, f'{way}_R@{k} {end}'] for k in (1, 5, 10)] for end in ('low', 'high'))
+            bars = ax.bar(np.arange(3) + width*(i - (len(table)-1)/2), values, .93*width, color=color, hatch=hatch, edgecolor='white', label=experiment, yerr=[np.subtract(values, low), np.subtract(high, values)], error_kw=dict(lw=.8, ecolor='0.3'))
             ax.bar_label(bars, fmt='%.1f', fontsize=6.5, padding=1)
         ax.set_xticks(range(3), ['R@1', 'R@5', 'R@10']); ax.set(title=name, ylim=(0, 105)); ax.grid(False, axis='x')
     axes[0].set_ylabel('%'); axes[0].legend(fontsize=8, loc='upper left')
@@ -190,13 +232,14 @@ def recall_bars(
 def results_table(
     table:pd.DataFrame,  # from `summary`
     title:str,           # above the figure
+    metrics:dict=None,   # of one experiment, for the rows of perfection and chance
 )->Figure:
     "The table of results with one line of interpretation a row"
-    cells = readable(table)
+    cells = readable(table, metrics)
     lines = [line for name in table.index for line in textwrap.wrap(interpret(table, name), 150, subsequent_indent='    ')]
-    fig, ((top,), (below,)) = figure(10, .8 + .3*len(table) + .17*len(lines), title, 2, 1, height_ratios=(.4 + .3*len(table), .17*len(lines)))
-    drawn = top.table(cells.to_numpy(), rowLabels=list(cells.index), colLabels=[c.replace(' R@', '\nR@') for c in cells.columns], cellLoc='center', bbox=(.07, 0, .93, 1))
-    drawn.auto_set_font_size(False); drawn.set_fontsize(8)
+    fig, ((top,), (below,)) = figure(10, .8 + .3*len(cells) + .17*len(lines), title, 2, 1, height_ratios=(.4 + .3*len(cells), .17*len(lines)))
+    drawn = top.table(cells.to_numpy(), rowLabels=list(cells.index), colLabels=[c.replace(' R@', '\nR@') for c in cells.columns], cellLoc='center', bbox=(.09, 0, .91, 1))
+    drawn.auto_set_font_size(False); drawn.set_fontsize(7.5)
     for (i,j),cell in drawn.get_celld().items():
         cell.set(edgecolor='0.85', facecolor='0.95' if i == 0 else 'white', height=2 if i == 0 else 1)
         if i == 0 or j < 0: cell.set_text_props(fontweight='bold')
