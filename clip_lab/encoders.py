@@ -6,7 +6,7 @@
 __all__ = ['LITE0', 'IMAGE_ENCODERS', 'CLIP_TEXT', 'CLIP_REVISION', 'MINILM', 'PORTION', 'pick_device', 'precision_of',
            'encoder_precision', 'state_fingerprint', 'ImageEncoder', 'read_state', 'packaged', 'efficientnet_lite0',
            'resnet50', 'load_image_encoder', 'save_stand_ins', 'TextEncoder', 'load_text_encoder', 'ProjectionHead',
-           'fold_batchnorm', 'FrozenPart', 'RetrievalModel', 'text_embeddings', 'image_features']
+           'fold_batchnorm', 'FrozenPart', 'RetrievalModel', 'sentence_embeddings', 'text_embeddings', 'image_features']
 
 # %% ../nbs/09_encoders.ipynb #4b82668a
 import copy, hashlib, importlib.util, os
@@ -324,23 +324,31 @@ class RetrievalModel(nn.Module):
         return self
 
 # %% ../nbs/09_encoders.ipynb #e566d713
-def text_embeddings(
-    data:CaptionDataset,                      # pictures and captions
+def sentence_embeddings(
+    sentences:list,                           # any texts
     encoder:TextEncoder,                      # a frozen text encoder
     folder:str|Path,                          # the cache folder
     device:torch.device=torch.device('cpu'),  # where to compute
-    batch_size:int=256,                       # captions at once
+    batch_size:int=256,                       # sentences at once
     dtype:str='float16',                      # of the numbers on disk
     force:bool=False,                         # compute again even if it is there
 )->Vectors:                                   # (N, width)
-    "One vector a caption, from the cache if it is there"
+    "One vector a sentence, from the cache if it is there"
     def compute(todo):
-        todo.sort(key=lambda i: len(data.captions[i]))
+        todo.sort(key=lambda i: len(sentences[i]))
         for i in progress(range(0, len(todo), batch_size), f'encoding {len(todo):,} captions'):
             batch = todo[i:i+batch_size]
-            yield batch, encoder([data.captions[i] for i in batch], device).cpu().numpy()
+            yield batch, encoder([sentences[i] for i in batch], device).cpu().numpy()
     key = dict(encoder=encoder.name, weights=encoder.weights, max_tokens=encoder.max_tokens, precision=precision_of(device))
-    return cached_vectors(folder, 'text', key, data.captions, encoder.width, compute, dtype, force=force)
+    return cached_vectors(folder, 'text', key, sentences, encoder.width, compute, dtype, force=force)
+
+def text_embeddings(
+    data:CaptionDataset,  # pictures and captions
+    *args,                # as for `sentence_embeddings`
+    **kwargs,             # as for `sentence_embeddings`
+)->Vectors:               # (N, width)
+    "One vector a caption of a data set"
+    return sentence_embeddings(data.captions, *args, **kwargs)
 
 # %% ../nbs/09_encoders.ipynb #c604c2d8
 def image_features(

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['ANIMALS', 'FOOD', 'VEHICLES', 'HOUSEHOLD', 'SPORTS_AND_MUSIC', 'CLOTHES', 'OUTDOORS', 'ZERO_SHOT', 'VERBS', 'THINGS',
            'PLACES', 'DISTRACTORS', 'IRREGULAR', 'SPLITS', 'pictogram', 'place_picture', 'compose', 'draw_scene',
-           'plural', 'with_article', 'noun_phrase', 'relation', 'caption', 'one_scene', 'make_scenes']
+           'plural', 'with_article', 'noun_phrase', 'relation', 'caption', 'one_scene', 'make_scenes', 'ground_truth',
+           'things_by_size']
 
 # %% ../nbs/06_scenes.ipynb #2bc063b9
 import importlib.util, json, re, shutil
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 from .files import LabError, in_threads, load_json, progress
+from .data import CaptionDataset
 
 # %% ../nbs/06_scenes.ipynb #a4217268
 ANIMALS = '''
@@ -311,3 +313,21 @@ def make_scenes(
         part.rename(root)
     finally: shutil.rmtree(part, ignore_errors=True)
     return root
+
+# %% ../nbs/06_scenes.ipynb #cc38f965
+def ground_truth(
+    data:CaptionDataset,  # pictures and captions
+)->list:                  # a dict a picture ('place', 'objects', 'distractors'), or None where nobody knows
+    "What is really in the pictures, if they are scenes"
+    file = Path(data.folder).parent/'annotations'/f'scenes_{Path(data.folder).name}.json'
+    if not file.exists(): return None
+    known = {t['image_id']: t for t in load_json(file)}
+    return [known[i] for i in data.image_ids.tolist()] if set(data.image_ids.tolist()) <= set(known) else None
+
+def things_by_size(
+    scene:dict,  # from `ground_truth`
+)->list:         # (name, boxes), the thing with the largest box first
+    "The things in a scene, the main one first"
+    boxes = {}
+    for o in scene['objects']: boxes.setdefault(o['name'], []).append(o['box'])
+    return sorted(boxes.items(), key=lambda item: -max(b[2] for b in item[1]))
