@@ -39,10 +39,8 @@ def _background(scene, things, rng):
 
 # %% ../nbs/17_minimal_pairs.ipynb #801420ac
 def _count(scene, things, rng):
-    (main, boxes), *_ = things
-    n = len(boxes)
-    other = 2 if n == 1 else n + int(rng.choice([-1, 1]))
-    return _counted(main, n), _counted(main, other)
+    name, n = max(((name, len(boxes)) for name,boxes in things), key=lambda x: x[1])
+    return (_counted(name, n), _counted(name, n + int(rng.choice([-1, 1])))) if n > 1 else None
 
 def _places(scene, things, rng):
     if len(things) < 2 or len(things[0][1]) > 1 or len(things[1][1]) > 1: return None
@@ -107,13 +105,14 @@ def pairs_figure(
 )->Figure:
     "How often the true sentence wins, change by change"
     first, height = next(iter(tables.values())), .8/len(tables)
-    fig, ((ax,),) = figure(7.5, .8 + .32*len(first)*max(1.3, len(tables)), title)
+    fig, ((ax,),) = figure(7.5, 1.1 + .32*len(first)*max(1.3, len(tables)), title)
     for i,(name,table) in enumerate(tables.items()):
         y = np.arange(len(table)) + height*(i - (len(tables)-1)/2)
         bars = ax.barh(y, table.won, .9*height, color=[BLUE, '#56B4E9', '#CC79A7', '#009E73'][i % 4], label=name, xerr=[table.won - table.low, table.high - table.won], error_kw=dict(lw=.8, ecolor='0.3'))
         ax.bar_label(bars, [f'{v:.0f} %' for v in table.won], padding=6, fontsize=7.5)
-    ax.plot(table.without_looking, range(len(table)), 'D', color=GREY, ms=4, label=f'without looking')
+    ax.plot(table.without_looking, range(len(table)), 'D', color=GREY, ms=4, label='without looking')
     ax.axvline(50, color='black', lw=1, ls='--')
     ax.set_yticks(range(len(first)), [f'{c}\n({n:,} pairs)' for c,n in zip(first.index, first.pairs)], fontsize=8); ax.invert_yaxis()
-    ax.set(xlim=(0, 112), xlabel='the true sentence wins, %   (dashed: guessing)'); ax.legend(fontsize=8, loc='lower left'); ax.grid(False, axis='y')
+    ax.set(xlim=(0, 112), xlabel='the true sentence wins, %   (dashed: guessing)'); ax.grid(False, axis='y')
+    fig.legend(fontsize=8, loc='outside lower center', ncols=4)
     return fig
