@@ -199,13 +199,26 @@ class TextEncoder:
         "How many tokens each caption would have, uncut"
         return [len(t) for t in self.tokenizer(captions, verbose=False)['input_ids']]
 
+    def tokenize(self, captions:list)->dict:    # input_ids and attention_mask, (B, T)
+        "From captions to tokens; what is too long is cut"
+        return self.tokenizer(captions, padding=True, truncation=True, max_length=self.max_tokens, return_tensors='pt')
+    def embed_tokens(self, ids, mask=None)->torch.Tensor:    # (B, T) -> (B, width)
+        "Embed tokenized captions; without a mask, whatever follows a caption's end is padding"
+        if mask is None: mask = self.mask_of(ids)
+        out = self.model(input_ids=ids, attention_mask=mask)
+        if hasattr(out, 'text_embeds'): return out.text_embeds.float()
+        return (out.last_hidden_state.float() * mask.unsqueeze(-1)).sum(1) / mask.sum(1, keepdim=True)    # mean over the caption's own tokens
+    def mask_of(self, ids)->torch.Tensor:    # (B, T), 1 for a caption's own tokens
+        "Where the captions are, in padded tokens"
+        padding = ids == self.tokenizer.pad_token_id
+        if self.tokenizer.pad_token_id == self.tokenizer.eos_token_id: padding &= padding.cumsum(1) > 1      # the first one ends the caption
+        return (~padding).long()
+
     def __call__(self, captions:list, device=torch.device('cpu'))->torch.Tensor:    # (B, width)
         "Embed a batch of captions"
-        tokens = self.tokenizer(captions, padding=True, truncation=True, max_length=self.max_tokens, return_tensors='pt').to(device)
-        with torch.no_grad(), encoder_precision(device): out = self.model.to(device)(**tokens)
-        if hasattr(out, 'text_embeds'): return out.text_embeds.float()
-        mask = tokens['attention_mask'].unsqueeze(-1)                                # (B, T, 1)
-        return (out.last_hidden_state.float() * mask).sum(1) / mask.sum(1)           # mean over the caption's own tokens
+        tokens = self.tokenize(captions).to(device)
+        self.model.to(device)
+        with torch.no_grad(), encoder_precision(device): return self.embed_tokens(tokens['input_ids'], tokens['attention_mask'])
 
 # %% ../nbs/09_encoders.ipynb #6f98f8a9
 def _load_text(name, source, **where):
