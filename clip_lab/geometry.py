@@ -47,12 +47,13 @@ def in_words(
     g:dict,  # from `geometry`
 )->dict:     # term -> a sentence
     "What the numbers of a space say, a sentence each"
+    regions = 'share the same region' if g['gap'] < .2 else 'overlap in part' if g['gap'] < .7 else 'live in regions of their own, and only differences between cosines mean something, not their size'
     evenly = lambda u: 'almost evenly' if u < -3 else 'unevenly' if u < -1.5 else 'in a narrow region only'
     return {
         'alignment': f"A caption and its picture lie {g['alignment']**.5:.2f} apart (root mean square; 0 is the same place, 1.41 is a right angle, 2 the opposite side): their cosine is {g['matching']:.2f} on average.",
         'uniformity': f"Pictures use the sphere {evenly(g['uniformity_pictures'])} ({g['uniformity_pictures']:.2f}), captions {evenly(g['uniformity_captions'])} ({g['uniformity_captions']:.2f}); the lower the number, the more room there is to tell things apart, and -4 is about as low as it gets.",
         'similarities': f"A caption's own picture scores {g['matching']:.2f} on average, another picture {g['others']:.2f}; the own one is the higher of two in {g['matching_is_higher']:.1f} of 100 comparisons. In a gallery of a thousand there are a thousand comparisons to win, which is why recall is so much lower.",
-        'modality gap': f"The centre of all pictures and the centre of all captions are {g['gap']:.2f} apart" + (": the two live in regions of their own, and only differences between cosines mean something, not their size." if g['gap'] > .5 else ": the two share the same region.")}
+        'modality gap': f"The centre of all pictures and the centre of all captions are {g['gap']:.2f} apart: the two {regions}."}
 
 # %% ../nbs/19_geometry.ipynb #3eb37682
 @rc_context(STYLE)
