@@ -84,7 +84,7 @@ class ForBenchmark(nn.Module):
         size:int,              # side of the pictures in pixels
     ):
         super().__init__()
-        self.model, self.text, self.text_model = model.eval(), text, text.model
+        self.model, self.frozen, self.text, self.text_model = model.eval(), model.frozen(next(model.parameters()).device), text, text.model
         self.look = ImageTransform(size, model.encoder.mean, model.encoder.std)
 
     def transform(self, image)->torch.Tensor:      # PIL -> (3, size, size)
@@ -95,9 +95,11 @@ class ForBenchmark(nn.Module):
         return self.text.tokenize(list(texts))['input_ids']
     def encode_image(self, pixels, normalize=False)->torch.Tensor:    # (B, 3, H, W) -> (B, D)
         "Embed pictures"
-        out = self.model(pixels)
+        with torch.no_grad(), torch.autocast(pixels.device.type, enabled=False):
+            features = self.frozen(pixels.float())
+            out = self.model.trained(features.half() if self.frozen.whole else features)      # as the cache keeps them
         return nn.functional.normalize(out, dim=1) if normalize else out
     def encode_text(self, tokens, normalize=False)->torch.Tensor:    # (B, T) -> (B, D)
         "Embed tokenized texts"
-        out = self.text.embed_tokens(tokens)
+        with torch.no_grad(), torch.autocast(tokens.device.type, enabled=False), encoder_precision(tokens.device): out = self.text.embed_tokens(tokens).half().float()
         return nn.functional.normalize(out, dim=1) if normalize else out

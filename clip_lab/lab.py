@@ -7,8 +7,8 @@ __all__ = ['READ_ME', 'writable', 'Lab', 'open_lab', 'build', 'load_best', 'load
            'run_settings', 'is_finished', 'begin', 'look_into', 'fold_of', 'evaluate_experiment', 'evaluate_reference',
            'finished', 'tables_of', 'of_seed', 'over_seeds', 'spread_table', 'course_table', 'insights_text',
            'summary_text', 'is_stale', 'summarize', 'check_numbers', 'choose_experiments', 'work_on', 'run_experiment',
-           'show_results', 'run', 'draw_scenes', 'check_data', 'show_data', 'encode_data', 'fetch_coco',
-           'fetch_flickr8k', 'add_command', 'make_parser', 'one_line', 'main']
+           'show_results', 'run', 'for_benchmark', 'draw_scenes', 'check_data', 'show_data', 'encode_data',
+           'fetch_coco', 'fetch_flickr8k', 'add_command', 'make_parser', 'one_line', 'main']
 
 # %% ../nbs/21_lab.ipynb #458af5a9
 import argparse, errno, inspect, json, platform, shutil, sys
@@ -38,7 +38,7 @@ from .zero_shot import class_embeddings, confusion, zero_shot_figure, zero_shot_
 from .minimal_pairs import ask_pairs, minimal_pairs, pairs_figure
 from .slices import slice_table, slices_figure, slices_of
 from .geometry import geometry, geometry_figure, in_words
-from .comparison import PUBLISHED, clip_embeddings, load_clip
+from .comparison import PUBLISHED, ForBenchmark, clip_embeddings, load_clip
 
 # %% ../nbs/21_lab.ipynb #9fbac4a7
 def writable(
@@ -509,6 +509,15 @@ def run(
     if 'evaluate' in steps and is_stale(lab): summarize(lab, 'clip_lab run' + ''.join(f' --{k.replace("_", "-")} {v}' for k,v in given.items()))
     if 'evaluate' in steps: show_results(lab)
     return lab
+
+# %% ../nbs/21_lab.ipynb #7ab2e5d0
+def for_benchmark(
+    lab:Lab,                # what the experiments share
+    experiment:Experiment,  # a trained one
+)->ForBenchmark:
+    "A trained experiment as `clip_benchmark` wants it"
+    model, _ = load_trained(lab, experiment)
+    return ForBenchmark(model, load_text_encoder(lab.preset.text_encoder), lab.preset.size)
 
 # %% ../nbs/21_lab.ipynb #72578dd5
 def draw_scenes(
