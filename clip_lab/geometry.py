@@ -36,7 +36,7 @@ def geometry(
     "Alignment, uniformity, the gap between pictures and captions, and how far matching pairs stand out"
     text, own, other = sample_pairs(image_emb, text_emb, image_of_text)
     matching, others = (text*own).sum(1), (text*other).sum(1)                                             # (n,)
-    def uniformity(x): return torch.pdist(x[:2000]).square().mul(-2).exp().mean().log().item()
+    def uniformity(x): return torch.pdist(x[:2000]).square().mul(-2).exp().mean().log().item() if len(x) > 1 else 0.     # one point is all in one place
     higher = (matching[:, None] > others[None, :2000]).double().mean().item()
     found = dict(alignment=(text - own).square().sum(1).mean(), uniformity_pictures=uniformity(F.normalize(image_emb, dim=1)), uniformity_captions=uniformity(text),
                  gap=(F.normalize(image_emb, dim=1).mean(0) - text.mean(0)).norm(), matching=matching.mean(), others=others.mean(), matching_is_higher=100*higher)

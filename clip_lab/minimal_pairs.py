@@ -92,7 +92,7 @@ def ask_pairs(
     row, text = {s: i for i,s in enumerate(sentences)}, F.normalize(embed(sentences), dim=1)
     right, wrong = (text[[row[s] for s in pairs[which]]] for which in ('right', 'wrong'))                # (P, D)
     def wins(x): lead = (x*(right - wrong)).sum(1); return ((lead > 0).double() + .5*(lead == 0)).numpy()   # (P,)
-    found = pairs.assign(wins=wins(unit[pairs.picture.to_numpy()]), blind=wins(unit.mean(0))).groupby('change')
+    found = pairs.assign(wins=wins(unit[pairs.picture.tolist()]), blind=wins(unit.mean(0))).groupby('change')
     table = found.agg(pairs=('wins', 'size'), won=('wins', 'mean'), without_looking=('blind', 'mean')).loc[[c for c in CHANGES if c in found.groups]]
     low, high = zip(*(wilson(w*n, n) for w,n in zip(table.won, table.pairs)))
     return table.assign(won=100*table.won, low=low, high=high, without_looking=100*table.without_looking)[['pairs', 'won', 'low', 'high', 'without_looking']]
