@@ -68,6 +68,6 @@ def geometry_figure(
     bins = np.linspace(min(float(others.min()), -.2), 1, 70)
     ax.hist(others, bins, color=GREY, alpha=.7, label='caption and another picture'); ax.hist(matching, bins, color=BLUE, alpha=.6, hatch='//', edgecolor='white', lw=0, label='caption and its picture')
     for x,color in ((others, GREY), (matching, BLUE)): ax.axvline(float(x.mean()), color=color, lw=1.5, ls='--')
-    ax.set(xlabel='cosine', ylabel='pairs', yticks=[]); ax.legend(fontsize=8, loc='upper left')
+    ax.set(xlabel='cosine', ylabel='pairs', yticks=[]); ax.legend(fontsize=8, loc='upper right')
     ax.set_title(f"alignment {g['alignment']:.2f}   uniformity {g['uniformity_pictures']:.2f} / {g['uniformity_captions']:.2f}   modality gap {g['gap']:.2f}   the own picture is higher in {g['matching_is_higher']:.1f} %", fontsize=8)
     return fig

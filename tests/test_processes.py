@@ -7,7 +7,9 @@ from clip_lab.scenes import make_scenes
 @pytest.fixture(scope='module')
 def scenes(tmp_path_factory): return make_scenes(tmp_path_factory.mktemp('data')/'scenes', 120, 30)
 
-def command(*options): return [sys.executable, '-c', 'import sys; from clip_lab.lab import main; sys.exit(main())', *map(str, options)]
+def command(*options):
+    "A process that Ctrl-C reaches wherever the tests are started"
+    return [sys.executable, '-c', 'import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from clip_lab.lab import main; sys.exit(main())', *map(str, options)]
 
 def lab(where, scenes, *options): return command('run', '--data', scenes, '--out', where/'runs', '--cache', where/'cache', '--device', 'cpu', *options)
 
