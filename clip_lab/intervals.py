@@ -31,11 +31,11 @@ def hits_by_picture(
 SUMS = COLUMNS + ['mR']
 
 def bootstrap(
-    hits:np.ndarray,     # (M, 6) from `hits_by_picture`
-    queries:np.ndarray,  # (M, 6)
+    hits:np.ndarray,     # (M, C) a column a recall, as from `hits_by_picture`
+    queries:np.ndarray,  # (M, C)
     n:int=2000,          # draws
     seed:int=0,          # the same seed draws the same pictures, whatever the model
-)->np.ndarray:           # (n, 7) recalls in percent, and their mean mR
+)->np.ndarray:           # (n, C+1) recalls in percent, and their mean (mR)
     "Recalls on pictures drawn with replacement"
     rng, m = np.random.default_rng(seed), len(hits)
     drawn = (np.bincount(rng.integers(0, m, m), minlength=m) for _ in range(n))                     # (M,) how often each picture

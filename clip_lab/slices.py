@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from .data import CaptionDataset
 from .scenes import THINGS, ZERO_SHOT, ground_truth, plural, things_by_size
 from .metrics import Ranks
+from .intervals import bootstrap
 from .visualize import BLUE, RED, STYLE, figure
 
 # %% ../nbs/18_slices.ipynb #d4055ea6
@@ -89,11 +90,9 @@ def slice_table(
     "Text to image recall of every slice"
     hits = {k: ranks.hits(k).numpy() for k in (1, 10)}
     def row(mine):
-        m = len(np.unique(image_of_text[mine]))
         picture = np.unique(image_of_text[mine], return_inverse=True)[1]
-        found, asked, rng = np.bincount(picture, hits[1][mine]), np.bincount(picture), np.random.default_rng(0)
-        drawn = [(t @ found)/(t @ asked) for t in (np.bincount(rng.integers(0, m, m), minlength=m) for _ in range(n))]
-        return {'captions': int(mine.sum()), 'R@1': 100*hits[1][mine].mean(), **dict(zip(('low', 'high'), 100*np.percentile(drawn, [2.5, 97.5]))), 'R@10': 100*hits[10][mine].mean()}
+        drawn = bootstrap(np.bincount(picture, hits[1][mine])[:, None], np.bincount(picture)[:, None], n)[:, 0]
+        return {'captions': int(mine.sum()), 'R@1': 100*hits[1][mine].mean(), **dict(zip(('low', 'high'), np.percentile(drawn, [2.5, 97.5]))), 'R@10': 100*hits[10][mine].mean()}
     order = lambda slices: sorted(set(slices.tolist()) - {''}, key=lambda s: int(re.match(r'\d+', s)[0]) if s[0].isdigit() else NAMING.index(s))
     return pd.DataFrame({('all', 'captions'): row(np.ones(len(image_of_text), dtype=bool))} | {(group, s): row(x == s) for group,x in cuts.items() for s in order(x)}).T.rename_axis(['group', 'slice'])
 
