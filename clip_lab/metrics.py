@@ -80,7 +80,7 @@ class _Count:
         torch.sub(tile.scores, right.float(), out=lead)
         above = self._sum(torch.gt(lead, doubt, out=higher), others)
         doubtful = np.flatnonzero(np.less_equal(lead.abs_().numpy(), doubt, out=close))
-        if len(doubtful) > 2**16: return self._add_exactly(tile, right, queries, others)
+        if len(doubtful) > max(64, lead.numel()//256): return self._add_exactly(tile, right, queries, others)
         self.above[queries] += above
         i, j = np.divmod(doubtful, lead.shape[1])
         self.doubtful.append((i + tile.rows.start, j + tile.columns.start))
