@@ -13,7 +13,7 @@ setuptools.setup(
     name=cfg['lib_name'], version=cfg['version'], description=cfg['description'],
     keywords=cfg['keywords'], author=cfg['author'], author_email=cfg['author_email'],
     url=cfg['git_url'], license='Apache-2.0',
-    packages=setuptools.find_packages(include=['clip_lab*']), include_package_data=True,
+    packages=setuptools.find_packages(include=['clip_lab*']), include_package_data=True, package_data={'clip_lab': ['*.mplstyle']},
     install_requires=shlex.split(cfg.get('requirements','')),
     extras_require={'dev': shlex.split(cfg.get('dev_requirements',''))},
     python_requires='>='+cfg['min_python'],

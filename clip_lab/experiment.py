@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['writable', 'Lab', 'open_lab', 'build', 'load_best', 'load_trained', 'flat', 'same_settings', 'machine',
-           'run_settings', 'is_finished', 'begin', 'look_into', 'fold_of', 'evaluate_experiment', 'work_on',
-           'run_experiment', 'evaluate_reference', 'for_benchmark']
+           'run_settings', 'is_finished', 'begin', 'look_into', 'draw_space', 'fold_of', 'evaluate_experiment',
+           'work_on', 'run_experiment', 'evaluate_reference', 'for_benchmark']
 
 # %% ../nbs/23_experiment.ipynb #9da508c4
 import json, platform, shutil
@@ -22,13 +22,15 @@ from .presets import Preset, data_settings, provide, read_data
 from .cache import Vectors
 from .encoders import RetrievalModel, image_features, load_image_encoder, load_text_encoder, pick_device, sentence_embeddings, state_fingerprint, text_embeddings
 from .metrics import PROTOCOLS, fold_metrics
-from .train import Experiment, ImageInputs, Split, load_tensors, train
+from .train import Experiment, ImageInputs, Split, load_epochs, load_tensors, train
 from .evaluate import choose_candidates, choose_queries, evaluate, measure, queries_like, save_ranks, transcript
 from .visualize import best_typical_worst, classification_chart, loss_curves, save_figure, top_captions, top_retrievals, transcript_figure
 from .zero_shot import class_embeddings, confusion, zero_shot_figure, zero_shot_table
 from .minimal_pairs import ask_pairs, minimal_pairs, pairs_figure
 from .slices import slice_table, slices_figure, slices_of
 from .geometry import geometry, geometry_figure, in_words
+from .projection import epochs_figure, map_figure, similarity_figure
+from .browse import answers, save_answers
 from .comparison import ForBenchmark, clip_embeddings, load_clip
 
 # %% ../nbs/23_experiment.ipynb #9fbac4a7
@@ -202,6 +204,7 @@ def look_into(
     save_figure(top_captions(data, image_emb, text_emb, np.unique(data.image_of_text)[rows], f'{name}: pictures answered best, typically and worst', labels=labels), folder/'figures'/'picture_queries.png')
     shape, *cosines = geometry(image_emb, text_emb, data.image_of_text)
     write_json(folder/'geometry.json', shape | dict(words=in_words(shape)))
+    save_answers(folder, folder/'thumbs', data, answers(data, image_emb, text_emb))
     save_figure(geometry_figure(shape, *cosines, f'{name}: cosines'), folder/'figures'/'geometry.png')
     if not (truth := ground_truth(data)): return
     text_encoder = load_text_encoder(lab.preset.text_encoder)
@@ -211,6 +214,24 @@ def look_into(
     keep(table, 'zero_shot', zero_shot_figure(table, *confusion(image_emb, classes, truth), f'{name}: names for pictures, out of {len(THINGS)}'))
     table = ask_pairs(image_emb, pairs, embed)
     keep(table, 'minimal_pairs', pairs_figure({name: table}, f'{name}: one thing changed'))
+
+# %% ../nbs/23_experiment.ipynb #1b02124c
+def draw_space(
+    lab:Lab,   # what the experiments share
+    name:str,  # of a trained experiment
+):
+    "Draw how training moved the validation pictures"
+    folder, data = lab.runs/name, lab.data['val']
+    if not (folder/'epochs.safetensors').exists(): return
+    history, (moments, rows) = pd.read_csv(folder/'history.csv'), load_epochs(folder)
+    best = int(history.epoch[history.val_loss.idxmin()])
+    pictures, at = np.unique(data.image_of_text, return_index=True)
+    first = at[np.searchsorted(pictures, rows)]                                      # (W,) one caption of each picture
+    text, batch = lab.text['val'][first], np.unique(np.linspace(0, len(rows)-1, 16).astype(int))
+    panels = {'before training': moments[0][batch], f'after epoch {best}': moments[best][batch]}
+    save_figure(similarity_figure(panels, text[batch], [data.captions[i] for i in first[batch]], f'{name}: cosines in a batch of {len(batch)} validation pairs'), folder/'figures'/'similarity.png')
+    save_figure(epochs_figure(moments, text, f'{name}: {len(rows)} validation pictures on the way to their captions'), folder/'figures'/'epochs.png')
+    save_figure(map_figure(data, rows, moments[best], text, f'{name}: a map of the shared space'), folder/'figures'/'map.png')
 
 # %% ../nbs/23_experiment.ipynb #7969e61b
 def fold_of(
@@ -241,6 +262,7 @@ def evaluate_experiment(
     if lab.drawn:
         for title,draw in progress(figures.items(), f'drawing {name}'): save_figure(draw(), folder/'figures'/f'{title}.png')
         look_into(lab, name, image_emb, ranks['unique'])
+        draw_space(lab, name)
     write_json(folder/'metrics.json', metrics)
 
 # %% ../nbs/23_experiment.ipynb #c334b861

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['READ_ME', 'finished', 'tables_of', 'of_seed', 'over_seeds', 'spread_table', 'course_table', 'insights_text',
-           'summary_text', 'is_stale', 'summarize', 'show_results']
+           'summary_text', 'is_stale', 'settings_of', 'summarize', 'show_results']
 
 # %% ../nbs/24_results.ipynb #66f7adb7
 from dataclasses import replace
@@ -13,9 +13,9 @@ from .files import load_json, whole_file
 from .scenes import THINGS
 from .metrics import PROTOCOLS
 from .intervals import SUMS
-from .train import EXPERIMENTS
+from .train import EXPERIMENTS, Experiment
 from .evaluate import NAMED, describe, draws_of, interpret, load_ranks, readable, summary, with_intervals
-from .visualize import compare_curves, recall_bars, results_table, save_figure
+from .visualize import architecture, compare_curves, recall_bars, results_table, save_figure
 from .minimal_pairs import pairs_figure
 from .comparison import PUBLISHED
 from .experiment import Lab
@@ -124,6 +124,14 @@ def is_stale(
     written = lab.runs/'summary.md'
     return not written.exists() or any(f.stat().st_mtime_ns > written.stat().st_mtime_ns for where in ('*', 'seed*/*') for f in lab.runs.glob(f'{where}/metrics.json'))
 
+# %% ../nbs/24_results.ipynb #2f389858
+def settings_of(
+    lab:Lab,      # what the experiments share
+    names:list,   # of finished experiments
+)->list:          # `Experiment`s
+    "The settings that finished experiments were trained with"
+    return [Experiment(**load_json(lab.runs/n/'config.json')['settings']['experiment']) for n in names]
+
 # %% ../nbs/24_results.ipynb #23a98c16
 def summarize(
     lab:Lab,      # what the experiments share
@@ -136,7 +144,7 @@ def summarize(
     for i,name in enumerate(results): save_figure(results_table(tables['unique'].iloc[:i+1], f'{name}: results, unique gallery', first), lab.runs/name/'figures'/'results.png')
     held_out = dict(val='validation').get(lab.held_out, lab.held_out)
     figures = dict(recall=recall_bars(tables['unique'], f'Recall on the {held_out} pictures, unique gallery'), **{f'results_{p}': results_table(t, f'Results, {p} gallery', first) for p,t in tables.items()})
-    if trained: figures['curves'] = compare_curves(trained)
+    if trained: figures |= dict(curves=compare_curves(trained), architecture=architecture(settings_of(lab, trained), lab.preset.image_encoder.split(':')[0], lab.preset.text_encoder, 'What is trained'))
     pairs = {n: pd.read_csv(f, index_col=0) for n in results if (f := lab.runs/n/'minimal_pairs.csv').exists()}
     if pairs: figures['minimal_pairs'] = pairs_figure(pairs, 'One thing changed in a true sentence')
     for title,fig in figures.items(): save_figure(fig, lab.runs/'figures'/f'{title}.png')
