@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Everything that is checked before a change lands, in a virtual environment of its own. The last line counts the tests."""
-import hashlib, os, re, subprocess, sys, time, venv
+import hashlib, os, re, shutil, subprocess, sys, time, venv
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
@@ -35,6 +35,7 @@ def notebooks(status, output):
 
 def main():
     venv.create(VENV, clear=True, with_pip=True)
+    if not any(map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))): sh('apt-get update -qq && apt-get install -yqq --no-install-recommends chromium')     # the tests of the site want a browser
     test = next(line.strip() for line in (TOP/'README.md').read_text().splitlines() if 'nbdev_test && pytest' in line)    # as the README says it
     status, output = sh(test)
     passed, failed = notebooks(status, output)

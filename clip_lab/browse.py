@@ -10,7 +10,7 @@ import html, io
 from pathlib import Path
 import numpy as np, torch
 from PIL import ImageOps
-from .files import fingerprint, load_json, whole_file, write_json
+from .files import fingerprint, whole_file, write_json
 from .data import CaptionDataset, load_image
 from .evaluate import nearest
 
@@ -72,9 +72,9 @@ def save_answers(
 
 # %% ../nbs/21_browse.ipynb #d735dc67
 _STYLE = '''.browser { border: 1px solid #8888; border-radius: .5rem; padding: .8rem; margin: 1rem 0 } .browser .bar { display: flex; gap: .6rem; align-items: center; flex-wrap: wrap }
-.browser button { padding: .3rem .9rem; border: 1px solid #8888; border-radius: .3rem; background: none; color: inherit } .browser .card { margin-top: .6rem } .browser [hidden] { display: none }
+.browser button { padding: .3rem .9rem; border: 1px solid #8888; border-radius: .3rem; background: none; color: inherit } .browser .question { margin-top: .6rem } .browser [hidden] { display: none }
 .browser .line { display: flex; gap: .5rem; flex-wrap: wrap; margin: .3rem 0 .8rem } .browser figure { margin: 0; width: 96px; font-size: .75rem } .browser figure img { width: 96px; height: 96px; border: 3px solid transparent } .browser .hit img { border-color: #0072B2 } .browser ol { font-size: .85rem; margin: .2rem 0 .8rem }'''
-_SCRIPT = '''(() => { const box = document.getElementById('NAME'), cards = [...box.querySelectorAll('.card')]; let i = 0;
+_SCRIPT = '''(() => { const box = document.getElementById('NAME'), cards = [...box.querySelectorAll('.question')]; let i = 0;
 const show = step => { i = (i + step + cards.length) % cards.length; cards.forEach((c, j) => c.hidden = j !== i); box.querySelector('output').textContent = `${i + 1} of ${cards.length}`; };
 box.querySelector('.previous').onclick = () => show(-1); box.querySelector('.next').onclick = () => show(1);
 box.onkeydown = e => { if (e.key === 'ArrowLeft') show(-1); if (e.key === 'ArrowRight') show(1); }; show(0); })();'''
@@ -99,6 +99,6 @@ def retrieval_browser(
         asked = f'“{html.escape(first["captions"][str(record["asked"])])}”' if record['way'] == 't2i' else 'Which captions fit this picture?'
         lines = [f'<div><strong>{html.escape(n)}</strong>: the right answer has rank {k["answers"][i]["rank"]:,}{_answers(k["answers"][i], k, thumbs)}</div>' for n,k in kept.items()]
         picture = f'<figure>{_img(first["pictures"][own], thumbs)}<figcaption>its picture</figcaption></figure>'
-        cards.append(f'<div class="card"{" hidden" if i else ""}><p>{asked}</p><div class="line">{picture}</div>{"".join(lines)}</div>')
+        cards.append(f'<div class="question"{" hidden" if i else ""}><p>{asked}</p><div class="line">{picture}</div>{"".join(lines)}</div>')
     bar = f'<div class="bar"><button type="button" class="previous">previous</button><button type="button" class="next">next</button><output>1 of {len(cards)}</output></div>'
     return f'<style>{_STYLE}</style><div class="browser" id="{name}" tabindex="0" role="group" aria-label="Retrievals">{bar}{"".join(cards)}</div><script>{_SCRIPT.replace("NAME", name)}</script>'

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['check_numbers', 'choose_experiments', 'run', 'draw_scenes', 'check_data', 'show_data', 'encode_data', 'fetch_coco',
-           'fetch_flickr8k', 'make_site', 'add_command', 'make_parser', 'one_line', 'main']
+           'fetch_flickr8k', 'make_site', 'collect_results', 'add_command', 'make_parser', 'one_line', 'main']
 
 # %% ../nbs/27_lab.ipynb #9fb72b33
 import argparse, errno, inspect, sys
@@ -24,6 +24,7 @@ from .visualize import data_overview, save_figure
 from .comparison import load_clip
 from .experiment import Lab, evaluate_reference, open_lab, run_experiment, writable
 from .results import is_stale, of_seed, show_results, summarize
+from .report import collect
 from .site import build_site
 
 # %% ../nbs/27_lab.ipynb #317cd2c8
@@ -200,10 +201,19 @@ def fetch_flickr8k(
 
 # %% ../nbs/27_lab.ipynb #a47d41c8
 def make_site(
+    runs:str=None,    # a folder of results, such as _runs/scenes, to report on instead of the committed ones
     open:bool=False,  # show it in a browser
 ):
     "Render the notebooks into `_docs`, to be read without a server or a network"
-    print(build_site(open))
+    print(build_site(runs, open))
+
+# %% ../nbs/27_lab.ipynb #8751d983
+def collect_results(
+    runs:str,                  # a folder of results, such as _runs/scenes
+    out:str='nbs/results',     # gets the small files that a report reads
+):
+    "Copy what a report reads out of a folder of results, without weights"
+    print(collect(runs, out))
 
 # %% ../nbs/27_lab.ipynb #33e45b3a
 def add_command(
@@ -218,7 +228,7 @@ def add_command(
     for p,doc in docments(f, full=True, returns=False).items():
         if p in fixed: continue
         option, text = '--' + p.replace('_', '-'), doc.docment + (f' (default: {doc.default})' if doc.default is not None and doc.anno is not bool else '')
-        metavar = 'N' if doc.anno is int else 'DIR' if p in ('data', 'root', 'out', 'cache') else 'NAME'
+        metavar = 'N' if doc.anno is int else 'DIR' if p in ('data', 'root', 'out', 'cache', 'runs') else 'NAME'
         if doc.default is inspect.Parameter.empty: parser.add_argument(p, help=doc.docment)
         elif doc.anno is bool: parser.add_argument(option, action='store_true', help=text)
         else: parser.add_argument(option, type=doc.anno, default=doc.default, metavar=metavar, help=text)
@@ -238,6 +248,7 @@ def make_parser()->argparse.ArgumentParser:
     add_command(commands, 'train', run, 'Only train; what was interrupted goes on', steps=('train',))
     add_command(commands, 'evaluate', run, 'Only evaluate what has been trained', steps=('evaluate',))
     add_command(commands, 'site', make_site, 'Render the notebooks as a website that needs no network')
+    add_command(commands, 'collect', collect_results, 'Copy what a report reads out of a folder of results, without weights')
     data = commands.add_parser('data', help='Draw, fetch, check, show or embed a set of captioned pictures').add_subparsers(required=True, metavar='WHAT')
     add_command(data, 'scenes', draw_scenes, 'Draw the embedded data set')
     add_command(data, 'coco', fetch_coco, 'Fetch COCO 2014, whole or in part, or check what is there')

@@ -103,16 +103,16 @@ def map_figure(
     title:str,               # above the figure
     shown:int=60,            # pictures drawn as pictures
 )->Figure:
-    "Pictures and captions on the plane where they spread most"
-    fig, ((left, right),) = figure(10, 5.2, title, 1, 2, sharex=True, sharey=True, width_ratios=(1.25, 1))
-    plane = Plane(torch.cat([image_emb.float(), text_emb.float()]))
-    pictures, captions = plane(image_emb), plane(text_emb)             # (W, 2)
-    left.plot(*pictures.T, 'o', color=BLUE, ms=1)
-    for row,at in zip(rows[:shown], pictures):
+    "Pictures on the plane where they spread most, and pictures with captions on that of both"
+    fig, ((left, right),) = figure(10, 5.2, title, 1, 2, width_ratios=(1.25, 1))
+    own, joint = Plane(image_emb), Plane(torch.cat([image_emb.float(), text_emb.float()]))
+    pictures, captions = joint(image_emb), joint(text_emb)             # (W, 2)
+    left.plot(*own(image_emb).T, 'o', color=BLUE, ms=1)
+    for row,at in zip(rows[:shown], own(image_emb)):
         small = load_image(data.path(row)); small.thumbnail((48, 48))
         left.add_artist(AnnotationBbox(OffsetImage(np.asarray(small), zoom=.42), at, frameon=False, pad=0))
     right.plot(*np.stack([captions, pictures]).transpose(2, 0, 1), color='0.7', lw=.5, zorder=1)
     right.plot(*captions.T, 's', color=ORANGE, ms=3, label='captions'); right.plot(*pictures.T, 'o', color=BLUE, ms=3, label='pictures')
     left.set_title('pictures'); right.set_title('pictures, each joined with one of its captions'); right.legend(fontsize=7)
-    for ax in (left, right): plane.label(ax); ax.grid(False)
+    for ax,plane in ((left, own), (right, joint)): plane.label(ax); ax.grid(False)
     return fig

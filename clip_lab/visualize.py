@@ -19,7 +19,6 @@ from PIL import Image
 from .files import whole_file
 from .data import CaptionDataset, load_image
 from .metrics import Ranks
-from .train import Experiment
 from .evaluate import classify, interpret, nearest, readable
 
 # %% ../nbs/15_visualize.ipynb #767903ff

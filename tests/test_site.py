@@ -1,0 +1,131 @@
+"The site in a real browser, from files, without a network. Needs Chromium (apt install chromium) and playwright; skipped where there is none."
+import json, re, shutil, subprocess, sys
+from pathlib import Path
+import pandas as pd, pytest
+
+TOP = Path(__file__).resolve().parent.parent
+SITE, RESULTS = TOP/'_docs', TOP/'nbs'/'results'
+CHROMIUM = next((p for name in ('chromium', 'chromium-browser', 'google-chrome') if (p := shutil.which(name))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason='no Chromium is installed: apt install chromium')
+DESKTOP, PHONE = dict(width=1280, height=900), dict(width=390, height=844)
+
+@pytest.fixture(scope='session')
+def pages():
+    subprocess.run([sys.executable, '-c', 'import sys; from clip_lab.lab import main; sys.exit(main(["site"]))'], cwd=TOP, check=True)
+    return sorted(SITE.rglob('*.html'))
+
+@pytest.fixture(scope='session')
+def chromium(pages):
+    playwright = pytest.importorskip('playwright.sync_api')
+    with playwright.sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=CHROMIUM, args=['--no-sandbox'])
+        yield browser
+        browser.close()
+
+@pytest.fixture
+def open_page(chromium):
+    contexts = []
+    def visit(name, size=DESKTOP, **options):
+        contexts.append(chromium.new_context(viewport=size, **options))
+        page = contexts[-1].new_page()
+        page.goto((SITE/name).as_uri())
+        return page
+    yield visit
+    for c in contexts: c.close()
+
+def each(chromium, pages, look, **options):
+    "What a function finds on every page, by the page's name"
+    context = chromium.new_context(**options)
+    page, found = context.new_page(), {}
+    for file in pages:
+        page.goto(file.as_uri())
+        if seen := look(page): found[str(file.relative_to(SITE))] = seen
+    context.close()
+    return found
+
+def test_every_page_opens_without_a_request_or_an_error(chromium, pages):
+    context = chromium.new_context(viewport=DESKTOP)
+    page, seen = context.new_page(), []
+    page.on('request', lambda r: seen.append(r.url) if not r.url.startswith(('file:', 'data:', 'blob:')) else None)
+    page.on('console', lambda m: seen.append(m.text) if m.type in ('error', 'warning') else None)
+    page.on('pageerror', lambda e: seen.append(str(e)))
+    for file in pages:
+        page.goto(file.as_uri())
+        page.evaluate('window.scrollTo(0, document.body.scrollHeight)')
+        assert page.title() and page.locator('h1').count() == 1, file
+    context.close()
+    assert len(pages) > 35 and not seen
+
+def test_no_page_scrolls_sideways_on_a_phone(chromium, pages):
+    assert each(chromium, pages, lambda page: max(0, page.evaluate('document.scrollingElement.scrollWidth - innerWidth')), viewport=PHONE) == {}
+
+@pytest.mark.parametrize('scheme', ['light', 'dark'])
+def test_accessibility(chromium, pages, scheme):
+    Axe = pytest.importorskip('axe_playwright_python.sync_playwright').Axe()
+    def look(page): return [f"{v['id']}: {n['html'][:150]}" for v in Axe.run(page).response['violations'] if v['impact'] in ('serious', 'critical') for n in v['nodes'][:2]]
+    some = pages if scheme == 'light' else [p for p in pages if p.stem in ('index', 'loss', 'metrics', 'lab_report', 'glossary')]
+    assert each(chromium, some, look, viewport=DESKTOP, color_scheme=scheme) == {}
+
+def test_dark_and_light(open_page):
+    def brightness(scheme): return sum(map(int, re.findall(r'\d+', open_page('index.html', color_scheme=scheme).evaluate('getComputedStyle(document.body).backgroundColor'))[:3]))
+    assert brightness('dark') < 200 < 600 < brightness('light')
+
+def test_search_finds_a_function(open_page):
+    page = open_page('index.html')
+    page.locator('.smalldocs-search input:visible').fill('info_nce_loss')
+    page.locator('.search-result').first.wait_for()
+    hrefs = page.locator('.search-result').evaluate_all('links => links.map(a => a.getAttribute("href"))')
+    assert any('nbs/loss.html' in h for h in hrefs)
+
+def test_formulas_are_drawn(open_page):
+    page = open_page('nbs/lab_report.html')
+    assert page.locator('math').count() and page.locator('math').first.bounding_box()['height'] > 5
+    assert '$$' not in page.locator('main').inner_text()
+
+def test_retrievals_can_be_leafed_through(open_page):
+    page = open_page('nbs/lab_report.html')
+    box = page.locator('.browser')
+    def shown(): return box.locator('.question:visible').inner_text()
+    seen, n = [shown()], box.locator('.question').count()
+    for _ in range(n - 1): box.locator('.next').click(); seen.append(shown())
+    assert len(set(seen)) == n == 24 and box.locator('output').inner_text() == f'{n} of {n}'
+    box.locator('.next').click(); assert shown() == seen[0]
+    box.locator('.previous').click(); assert shown() == seen[-1]
+    box.press('ArrowLeft'); assert shown() == seen[-2]
+    assert box.locator('.question img').evaluate_all('images => images.every(i => i.alt)')
+
+def test_pictures_of_the_report_are_there(open_page):
+    page = open_page('nbs/lab_report.html')
+    page.evaluate('document.querySelectorAll(".question").forEach(c => c.hidden = false)')
+    page.wait_for_load_state('networkidle')
+    assert page.locator('main img').evaluate_all('images => images.filter(i => !i.complete || !i.naturalWidth).map(i => i.src.slice(0, 100))') == []
+
+def test_tables_of_the_report_say_what_was_measured(open_page):
+    tables = open_page('nbs/lab_report.html').locator('main table').evaluate_all('tables => tables.map(t => [...t.rows].map(r => [...r.cells].map(c => c.innerText.trim())))')
+    rows = [row for table in tables for row in table]
+    for name in json.loads((RESULTS/'results.json').read_text())['experiments']:
+        found = json.loads((RESULTS/name/'metrics.json').read_text())['unique']
+        wanted = [f"{found[c]:.1f}" for c in ('i2t_R@1', 'i2t_R@5', 'i2t_R@10', 't2i_R@1', 't2i_R@5', 't2i_R@10', 'mR')]
+        assert any(row[0] == name and [cell.split()[0] for cell in row[1:]] == wanted for row in rows), name
+
+def test_the_report_of_other_runs(tmp_path):
+    "Runs of somebody else, with other numbers and without ground truth, photos for example"
+    from clip_lab.site import report_on
+    from PIL import Image
+    before = {f: f.read_bytes() for f in RESULTS.rglob('*.*')}
+    shutil.copytree(RESULTS, runs := tmp_path/'mine')
+    (runs/'results.json').unlink()
+    (runs/'summary.md').write_text('Made by `clip_lab run --data mine --experiments baseline`')
+    for file in [*runs.glob('*/minimal_pairs.csv'), *runs.glob('*/zero_shot.csv')]: file.unlink()
+    for file in runs.glob('*/figures/*.webp'): Image.open(file).save(file.with_suffix('.png'))
+    shutil.copytree(runs/'thumbs', runs/'baseline'/'thumbs')
+    table = pd.read_csv(runs/'summary.csv')
+    table[table.experiment == 'baseline'].to_csv(runs/'summary.csv', index=False)
+    seeds = pd.read_csv(runs/'seeds.csv')
+    seeds[(seeds.experiment == 'baseline') & (seeds.seed == 0)].to_csv(runs/'seeds.csv', index=False)
+    (tmp_path/'copy').mkdir()
+    notebook = json.loads((report_on(runs, TOP, tmp_path/'copy')/'nbs'/'31_lab_report.ipynb').read_text())
+    said = json.dumps([c.get('outputs') for c in notebook['cells']])
+    assert 'clip_lab run --data mine' in said and 'mod2/figures' not in said and 'That is baseline. Guessing' in said and 'do not say what is in their pictures' in said
+    assert not any(o['output_type'] == 'error' for c in notebook['cells'] for o in c.get('outputs', []))
+    assert {f: f.read_bytes() for f in RESULTS.rglob('*.*')} == before
