@@ -73,7 +73,7 @@ img, svg { max-width: 100%; height: auto }
 main a { text-decoration: underline }
 main table { display: block; overflow-x: auto; max-width: 100% }
 main p, main li, main td, main summary { overflow-wrap: anywhere } main td, main th { overflow-wrap: normal }
-main table { border: 0 } main table thead tr { text-align: left !important }
+main table { border: 0 } main table thead tr, main table.dataframe th { text-align: left !important }
 table.dataframe td, table.dataframe th { padding: .25rem .7rem; border: 0; border-bottom: 1px solid #8884 }
 details > summary { cursor: pointer }
 html:not(.quarto-dark) { --bs-link-color: #0b5cad; --bs-link-color-rgb: 11,92,173; --bs-primary-rgb: 11,92,173 }
@@ -147,7 +147,7 @@ def report_on(
 )->Path:             # `copy`
     "Copy the notebooks, with the report about other results"
     for name in ('settings.ini', '_quarto.yml', 'index.ipynb'): shutil.copyfile(root/name, copy/name)
-    for name in ('nbs', 'clip_lab'): shutil.copytree(root/name, copy/name, ignore=shutil.ignore_patterns('_data', '_cache', '_runs', '.*', '__pycache__'))
+    for name in ('nbs', 'clip_lab', 'tests'): shutil.copytree(root/name, copy/name, ignore=shutil.ignore_patterns('_data', '_cache', '_runs', '.*', '__pycache__'))
     collect(runs, copy/'nbs'/'results')
     _python(_EXECUTE, copy/'nbs'/'31_lab_report.ipynb', cwd=copy/'nbs', problem=f'{runs}: the report could not be made')
     return copy

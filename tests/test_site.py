@@ -110,7 +110,7 @@ def test_tables_of_the_report_say_what_was_measured(open_page):
 
 def test_the_report_of_other_runs(tmp_path):
     "Runs of somebody else, with other numbers and without ground truth, photos for example"
-    from clip_lab.site import report_on
+    from clip_lab.site import _render, report_on
     from PIL import Image
     before = {f: f.read_bytes() for f in RESULTS.rglob('*.*')}
     shutil.copytree(RESULTS, runs := tmp_path/'mine')
@@ -128,4 +128,6 @@ def test_the_report_of_other_runs(tmp_path):
     said = json.dumps([c.get('outputs') for c in notebook['cells']])
     assert 'clip_lab run --data mine' in said and 'mod2/figures' not in said and 'That is baseline. Guessing' in said and 'do not say what is in their pictures' in said
     assert not any(o['output_type'] == 'error' for c in notebook['cells'] for o in c.get('outputs', []))
+    _render(tmp_path/'copy', tmp_path/'copy')
+    assert 'clip_lab run --data mine' in (tmp_path/'copy'/'_docs'/'nbs'/'lab_report.html').read_text()
     assert {f: f.read_bytes() for f in RESULTS.rglob('*.*')} == before
