@@ -6,12 +6,19 @@
 __all__ = ['ParameterTable']
 
 # %% ../nbs/parameter_table.ipynb #8cc51202
+import importlib, inspect, re
 from fastcore.docments import DocmentTbl
 from nbdev.showdoc import BasicMarkdownRenderer
 
 # %% ../nbs/parameter_table.ipynb #aec5e41f
+def _in_package(sym):
+    from clip_lab._modidx import d
+    module = next((m for m,names in d['syms'].items() if inspect.isclass(sym) and f'{m}.{sym.__name__}' in names), None)
+    return getattr(importlib.import_module(module), sym.__name__) if module else sym
+
 class ParameterTable(BasicMarkdownRenderer):
     "A signature, its line of documentation and the table of its parameters"
+    def __init__(self, sym, *args, **kwargs): super().__init__(_in_package(sym), *args, **kwargs)
     def _repr_markdown_(self):
-        table = str(DocmentTbl(self.sym))
+        table = re.sub(r'(\w+) \| pathlib\.(?=Path)', r'\1 or ', str(DocmentTbl(self.sym))).replace('Path | None', 'Path or None')
         return super()._repr_markdown_() + (f'\n\n{table}' if table else '')
