@@ -75,7 +75,8 @@ def progress(
     total:int=None,  # number of items, where `len` cannot tell
 ):                   # the items
     "Show a progress bar over `items` once two seconds have passed"
-    return tqdm(items, desc=what, total=total, delay=2, leave=False, mininterval=0.5, dynamic_ncols=True)
+    alone = {} if os.environ.get('RANK', '0') == '0' else dict(disable=True)       # of several processes the first one shows it
+    return tqdm(items, desc=what, total=total, delay=2, leave=False, mininterval=0.5, dynamic_ncols=True, **alone)
 
 # %% ../nbs/00_files.ipynb #d754eb65
 def in_threads(

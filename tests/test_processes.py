@@ -1,7 +1,9 @@
 "What no notebook can show: real processes that are stopped, killed, limited or started twice."
 import fcntl, json, os, pty, re, resource, signal, struct, subprocess, sys, termios, time
 import numpy as np, pandas as pd, pytest
+from pathlib import Path
 from safetensors import safe_open
+from clip_lab.checkpoints import load_tensors
 from clip_lab.scenes import make_scenes
 
 @pytest.fixture(scope='module')
@@ -130,3 +132,24 @@ def test_a_terminal_shows_progress_and_the_time_that_remains(scenes, tmp_path):
 def test_the_package_is_imported_without_loading_models():
     done = call([sys.executable, '-c', 'import sys, clip_lab.lab; sys.exit("transformers" in sys.modules)'])
     assert done.returncode == 0, done.stderr
+
+def together(*command): return call(['torchrun', '--nproc-per-node', '2', *map(str, command)], env=os.environ | dict(OMP_NUM_THREADS='1'))
+
+def test_a_step_of_two_processes_is_the_step_of_one():
+    done = together(Path(__file__).with_name('two_processes.py'))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count('of 13 pairs') == 2
+
+def test_a_run_of_two_processes_is_the_run_of_one(scenes, tmp_path):
+    options = ['train', '--data', scenes, '--cache', tmp_path/'cache', '--device', 'cpu', '--precision', 'float32', '--epochs', 2]
+    alone = call(command(*options, '--out', tmp_path/'one'), env=os.environ | dict(OMP_NUM_THREADS='1'))
+    both = call(['accelerate', 'launch', '--multi_gpu', '--num_processes', '2', '--num_machines', '1', '--mixed_precision', 'no', '--dynamo_backend', 'no', '-m', 'clip_lab.lab', *map(str, options), '--out', str(tmp_path/'two')], env=os.environ | dict(OMP_NUM_THREADS='1'))
+    assert alone.returncode == both.returncode == 0, alone.stderr + both.stderr
+    assert both.stdout.count('mod2: trained 2 epochs') == 1                 # one of them talks
+    for e in ('baseline', 'mod1', 'mod2'):
+        one, two = (tmp_path/n/'scenes'/e for n in ('one', 'two'))
+        losses = [pd.read_csv(f/'history.csv')[['train_loss', 'val_loss']].to_numpy() for f in (one, two)]
+        assert (abs(losses[0] - losses[1])/losses[0]).max() < 1e-5
+        if e == 'mod2': continue    # a bias before a BatchNorm has a gradient of zero, and Adam makes steps of what rounding leaves of it
+        a, b = (load_tensors(f/'best.safetensors')[0] for f in (one, two))
+        assert max(((a[k] - b[k]).norm()/a[k].norm()).item() for k in a) < 1e-5
