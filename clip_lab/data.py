@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['NEEDED', 'JITTER', 'CaptionDataset', 'keep', 'read_captions', 'caption_files', 'split_folder', 'find_split',
            'read_split', 'upright_rgb', 'load_image', 'choose_subset', 'save_ids', 'subset_from_file', 'check_disjoint',
-           'side_by_side', 'square', 'color_jitter', 'ImageTransform', 'pixel_batches']
+           'side_by_side', 'square', 'adjust', 'color_jitter', 'ImageTransform', 'pixel_batches']
 
 # %% ../nbs/01_data.ipynb #16da6f7d
-import hashlib, json, os
+import cv2, hashlib, json, os
 from dataclasses import dataclass, replace
 from pathlib import Path
 import numpy as np, torch
@@ -212,15 +212,31 @@ def square(
 # %% ../nbs/01_data.ipynb #e8287bb7
 JITTER = dict(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.1)
 
+def _levels(factor, middle): return np.clip(middle + factor*(np.arange(256) - middle), 0, 255).astype(np.uint8)
+def _grey(pixels): return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+
+def adjust(
+    pixels:np.ndarray,  # (H, W, 3) uint8
+    what:str,           # a key of `JITTER`
+    factor:float,       # 1 changes nothing; of hue: a shift in turns of the colour circle, 0 changes nothing
+)->np.ndarray:          # (H, W, 3) uint8
+    "Change one property of a picture"
+    if what == 'brightness': return cv2.LUT(pixels, _levels(factor, 0))
+    if what == 'contrast': return cv2.LUT(pixels, _levels(factor, int(_grey(pixels).mean() + .5)))
+    if what == 'saturation': return cv2.addWeighted(pixels, factor, cv2.cvtColor(_grey(pixels), cv2.COLOR_GRAY2RGB), 1 - factor, 0)
+    hsv = cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV_FULL)
+    hsv[..., 0] += np.int32(factor*255).astype(np.uint8)         # wraps around, as hues do
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL)
+
 def color_jitter(
-    image:Image.Image,        # RGB
+    image,                    # RGB picture, or array (H, W, 3) uint8
     rng:np.random.Generator,  # where the random numbers come from
     strength:dict=JITTER,     # half-width of each factor's range
-)->Image.Image:
+)->np.ndarray:                # (H, W, 3) uint8
     "Randomly change brightness, contrast, saturation and hue, in random order"
-    factor = {k: rng.uniform(-s, s) + (k != 'hue') for k,s in strength.items()}
-    for k in rng.permutation(list(strength)): image = getattr(TF, f'adjust_{k}')(image, factor[k])
-    return image
+    factor, pixels = {k: rng.uniform(-s, s) + (k != 'hue') for k,s in strength.items()}, np.asarray(image)
+    for k in rng.permutation(list(strength)): pixels = adjust(pixels, k, factor[k])
+    return pixels
 
 # %% ../nbs/01_data.ipynb #7d35fee0
 @dataclass(frozen=True)
@@ -234,7 +250,7 @@ class ImageTransform:
     def view(self, image:Image.Image, rng=None)->np.ndarray:    # (size, size, 3) uint8
         "The picture as it will be seen, before normalising"
         image = square(image, self.size)
-        return np.array(color_jitter(image, rng) if self.jitter else image)
+        return color_jitter(image, rng) if self.jitter else np.asarray(image)
     def pixels(self, views)->torch.Tensor:                      # (B, 3, size, size)
         "Normalise a batch of views"
         x = torch.from_numpy(np.stack(views)).permute(0, 3, 1, 2).float()
