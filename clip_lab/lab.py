@@ -27,6 +27,7 @@ from .experiment import Lab, evaluate_reference, open_lab, run_experiment, writa
 from .results import is_stale, of_seed, show_results, summarize
 from .report import collect
 from .site import build_site
+from .bench import bench
 
 # %% ../nbs/31_lab.ipynb #317cd2c8
 def check_numbers(
@@ -259,6 +260,7 @@ def make_parser()->argparse.ArgumentParser:
     add_command(commands, 'run', run, 'Train and evaluate the experiments, write figures and tables', steps=('train', 'evaluate'))
     add_command(commands, 'train', run, 'Only train; what was interrupted goes on', steps=('train',))
     add_command(commands, 'evaluate', run, 'Only evaluate what has been trained', steps=('evaluate',))
+    add_command(commands, 'bench', bench, 'Measure how much faster this lab is than the report\'s way of doing the same')
     add_command(commands, 'site', make_site, 'Render the notebooks as a website that needs no network')
     add_command(commands, 'collect', collect_results, 'Copy what a report reads out of a folder of results, without weights')
     data = commands.add_parser('data', help='Draw, fetch, check, show or embed a set of captioned pictures').add_subparsers(required=True, metavar='WHAT')
