@@ -114,11 +114,11 @@ def timed(
 
 # %% ../nbs/30_bench.ipynb #fe71137e
 def compare_baseline(
-    name:str,     # of the encoder, for the table
-    encoder:str,  # as for `load_image_encoder`
-    data:dict,    # 'train' and 'val' -> CaptionDataset
-    epochs:int,   # of the plain way that are measured
-    size:int=224, # side of the pictures in pixels
+    name:str,      # of the encoder, for the table
+    encoder:str,   # as for `load_image_encoder`
+    data:dict,     # 'train' and 'val' -> CaptionDataset
+    epochs:int,    # of the plain way that are measured
+    size:int=224,  # side of the pictures in pixels
 )->dict:
     "Ten epochs of the baseline, the report's way and ours"
     with tempfile.TemporaryDirectory() as folder:
@@ -215,9 +215,9 @@ def peak_memory(
     return (peak - start)/2**20, found
 
 def measure_loss(
-    n:int,        # pairs
-    dense:bool,   # the whole table at once
-    width:int=512,
+    n:int,          # pairs
+    dense:bool,     # the whole table at once
+    width:int=512,  # of the features
 )->dict:
     "Time and memory of the loss and its gradient"
     image, text = (torch.randn(n, width, generator=torch.Generator().manual_seed(i)).requires_grad_() for i in range(2))
@@ -341,10 +341,11 @@ def random_resnet50(
     folder:str|Path,  # gets the file
 )->str:               # as for `load_image_encoder`
     "A ResNet50 with random weights: as fast as a trained one"
+    file = Path(folder)/'resnet50.safetensors'
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        save_file(torchvision.models.resnet50().state_dict(), Path(folder)/'resnet50.safetensors')
-    return f"resnet50:{Path(folder)/'resnet50.safetensors'}"
+        if not file.exists(): save_file(torchvision.models.resnet50().state_dict(), file)
+    return f'resnet50:{file}'
 
 def _few(data, train, val=None): return {s: choose_subset(d, n) for (s,d),n in zip(data.items(), (train, val)) if n}
 

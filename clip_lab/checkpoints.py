@@ -55,9 +55,9 @@ def set_random_state(
 
 # %% ../nbs/14_checkpoints.ipynb #85f311c5
 def training_state(
-    weights:dict,  # names -> tensors
-    optimizer:torch.optim.Optimizer,
-)->dict:           # names -> tensors
+    weights:dict,                     # names -> tensors
+    optimizer:torch.optim.Optimizer,  # of these weights
+)->dict:                              # names -> tensors
     "All tensors that the rest of a run depends on"
     moments = {f'optimizer/{i}/{k}': v for i,s in optimizer.state_dict()['state'].items() for k,v in s.items()}
     return {f'model/{k}': v for k,v in weights.items()} | moments | {f'random/{k}': v for k,v in random_state().items()}
@@ -98,6 +98,8 @@ def load_checkpoint(
         if not file.exists(): continue
         try: found = load_tensors(file)
         except LabError as e: problems.append(e); continue
-        for p in problems: print(f'clip_lab: {str(p).split(";")[0]}; going on from {file}', file=sys.stderr)
+        for p in problems:
+            print(f'clip_lab: {str(p).split(";")[0]}; going on from {file}', file=sys.stderr)
+            (Path(folder)/LAST).unlink(missing_ok=True)          # or it would take the place of the whole one
         return found
     if problems: raise problems[0]

@@ -7,7 +7,7 @@ __all__ = ['PRECISIONS', 'pick_device', 'use_precision', 'precision_of', 'encode
            'wait_for_all', 'in_turn', 'agreed', 'gather_rows', 'sum_gradients', 'global_batchnorm', 'share_batchnorm']
 
 # %% ../nbs/09_devices.ipynb #cbef800c
-import os, torch
+import atexit, os, torch
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import timedelta
@@ -25,7 +25,11 @@ def pick_device(
     if not there[name]: raise LabError(f'--device {name}: this machine or this build of PyTorch has none; --device auto takes what is there')
     if int(os.environ.get('WORLD_SIZE', 1)) == 1: return torch.device(name)
     from accelerate import PartialState
+    atexit.register(_leave)
     return PartialState(cpu=name == 'cpu', timeout=timedelta(days=7)).device      # others wait while one embeds a whole data set
+
+def _leave():    # or the threads that talk to the others are torn down while they run
+    if distributed.is_initialized(): distributed.destroy_process_group()
 
 # %% ../nbs/09_devices.ipynb #a12d1f9c
 PRECISIONS = 'auto', 'bfloat16', 'float16', 'float32'

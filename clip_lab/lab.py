@@ -9,6 +9,7 @@ __all__ = ['check_numbers', 'choose_experiments', 'run', 'draw_scenes', 'check_d
 # %% ../nbs/31_lab.ipynb #9fb72b33
 import argparse, errno, inspect, os, sys
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 import pandas as pd, torch
 from fastcore.docments import docments
@@ -92,16 +93,16 @@ def run(
     own = replace(choose_preset(preset, data, split), **{k: v for k,v in changes.items() if v is not None})
     pick_device(device)
     with use_precision(precision):
-        lab = in_turn(lambda: open_lab(own, Path(own.root).absolute().name + ('' if split == 'own' else f'-{split}'), seed, device, out, cache, force))
-        lab = replace(lab, save_every=save_every)
-        for s in range(seed, seed + seeds):
-            for e in chosen: run_experiment(of_seed(lab, s) if s > seed else lab, replace(e, seed=s), steps)
-        if 'evaluate' in steps and is_first(): _sum_up(lab, reference, 'clip_lab run' + ''.join(f' --{k.replace("_", "-")}' + ('' if v is True else f' {v}') for k,v in given.items()))
+        name = Path(own.root).absolute().name + ('' if split == 'own' else f'-{split}')
+        lab = replace(in_turn(lambda: open_lab(own, name, seed, device, out, cache, force)), save_every=save_every)
+        for s,e in product(range(seed, seed + seeds), chosen): run_experiment(of_seed(lab, s) if s > seed else lab, replace(e, seed=s), steps)
+        if 'evaluate' in steps and is_first(): _sum_up(lab, reference, given)
     return lab
 
-def _sum_up(lab, reference, command):
+def _sum_up(lab, reference, given):
     if reference: evaluate_reference(lab, reference)
-    if is_stale(lab): summarize(lab, command)
+    options = ''.join(f' --{k.replace("_", "-")}' + ('' if v is True else f' {v}') for k,v in given.items())
+    if is_stale(lab): summarize(lab, f'clip_lab run{options}')
     show_results(lab)
 
 # %% ../nbs/31_lab.ipynb #72578dd5

@@ -133,7 +133,7 @@ def test_the_package_is_imported_without_loading_models():
     done = call([sys.executable, '-c', 'import sys, clip_lab.lab; sys.exit("transformers" in sys.modules)'])
     assert done.returncode == 0, done.stderr
 
-def together(*command): return call(['torchrun', '--nproc-per-node', '2', *map(str, command)], env=os.environ | dict(OMP_NUM_THREADS='1'))
+def together(*command): return call([sys.executable, '-m', 'torch.distributed.run', '--nproc-per-node', '2', *map(str, command)], env=os.environ | dict(OMP_NUM_THREADS='1'))
 
 def test_a_step_of_two_processes_is_the_step_of_one():
     done = together(Path(__file__).with_name('two_processes.py'))
@@ -143,7 +143,7 @@ def test_a_step_of_two_processes_is_the_step_of_one():
 def test_a_run_of_two_processes_is_the_run_of_one(scenes, tmp_path):
     options = ['train', '--data', scenes, '--cache', tmp_path/'cache', '--device', 'cpu', '--precision', 'float32', '--epochs', 2]
     alone = call(command(*options, '--out', tmp_path/'one'), env=os.environ | dict(OMP_NUM_THREADS='1'))
-    both = call(['accelerate', 'launch', '--multi_gpu', '--num_processes', '2', '--num_machines', '1', '--mixed_precision', 'no', '--dynamo_backend', 'no', '-m', 'clip_lab.lab', *map(str, options), '--out', str(tmp_path/'two')], env=os.environ | dict(OMP_NUM_THREADS='1'))
+    both = call([sys.executable, '-m', 'accelerate.commands.launch', '--multi_gpu', '--num_processes', '2', '--num_machines', '1', '--mixed_precision', 'no', '--dynamo_backend', 'no', '-m', 'clip_lab.lab', *map(str, options), '--out', str(tmp_path/'two')], env=os.environ | dict(OMP_NUM_THREADS='1'))
     assert alone.returncode == both.returncode == 0, alone.stderr + both.stderr
     assert both.stdout.count('mod2: trained 2 epochs') == 1                 # one of them talks
     for e in ('baseline', 'mod1', 'mod2'):
