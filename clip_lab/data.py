@@ -255,7 +255,7 @@ class ImageTransform:
         "Normalise a batch of views"
         x = torch.from_numpy(np.stack(views)).permute(0, 3, 1, 2).float()
         mean, std = (torch.tensor(v).view(3, 1, 1)*255 for v in (self.mean, self.std))
-        return (x - mean) / std
+        return x.sub_(mean).div_(std)
 
 # %% ../nbs/01_data.ipynb #0aed4664
 def pixel_batches(

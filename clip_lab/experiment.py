@@ -61,7 +61,7 @@ class Lab:
     queries: np.ndarray   # rows of the captions to show retrievals of
     force: bool = False   # compute again even if it is there
     drawn: bool = True    # draw figures and look into every experiment
-    save_every: float = 300    # seconds between checkpoints within an epoch
+    save_every: float = 30     # seconds between checkpoints
 
     @property
     def held_out(self)->str:

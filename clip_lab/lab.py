@@ -78,7 +78,7 @@ def run(
     reference:str=None,                    # a whole CLIP to compare with: its name on the Hugging Face Hub or a local folder
     device:str='auto',                     # auto, cpu, cuda or mps
     precision:str='auto',                  # of encoders: auto, bfloat16, float16 or float32
-    save_every:float=300,                  # seconds between checkpoints within an epoch
+    save_every:float=30,                   # seconds between checkpoints
     out:str='_runs',                       # where the results go
     cache:str='_cache',                    # where computed embeddings are kept
     force:bool=False,                      # compute everything again

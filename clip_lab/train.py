@@ -126,7 +126,7 @@ class Training:
         splits:dict,                              # 'train' and 'val' -> Split
         folder:str|Path,                          # gets all files of the run
         device:torch.device=torch.device('cpu'),  # where to compute
-        save_every:float=300,                     # seconds between checkpoints within an epoch
+        save_every:float=30,                      # seconds between checkpoints
     ):
         self.experiment, self.model, self.splits, self.folder, self.device, self.save_every = experiment, model, splits, Path(folder), device, save_every
         share_batchnorm(model.to(device).train())
@@ -135,7 +135,8 @@ class Training:
         weights = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = getattr(torch.optim, experiment.optimizer)(weights, lr=experiment.lr, weight_decay=experiment.weight_decay, fused=True)
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision_of(device) == 'float16')
-        self.history, self.saved, self.since = [], time.monotonic(), time.perf_counter()
+        self.history, self.best, self.watched = [], {}, {}                       # epochs done; best weights that are not on disk yet; 'epoch' -> embeddings
+        self.saved, self.since = time.monotonic(), time.perf_counter()
         self.place = dict(seen=0, total=0., seconds=0.)                          # of the running epoch: pairs, sum of their losses, time
 
     @property
@@ -144,6 +145,8 @@ class Training:
         return len(self.history) + 1
 
 # %% ../nbs/16_train.ipynb #ad64d5c1
+WATCHED = 256    # validation pictures whose embeddings are kept after every epoch
+
 @patch
 def count_time(self:Training)->float:    # seconds
     "Time spent on the running epoch so far"
@@ -156,8 +159,11 @@ def save(self:Training):
     "Write down all that the rest of the run depends on"
     self.count_time()
     note = dict(history=self.history, place=self.place, scaler=self.scaler.state_dict())
-    if is_first(): save_checkpoint(self.folder, training_state(self.model.trained_state(), self.optimizer), note)
-    self.saved = time.monotonic()
+    if is_first():
+        save_tensors(self.folder/'epochs.safetensors', self.watched, dict(rows=self.watched_rows().tolist()))
+        if self.best: save_tensors(self.folder/'best.safetensors', self.best, min(self.history, key=lambda h: h['val_loss']))
+        save_checkpoint(self.folder, training_state(self.model.trained_state(), self.optimizer), note)
+    self.best, self.saved = {}, time.monotonic()
 
 @patch
 def load(self:Training)->bool:    # whether there was a checkpoint
@@ -168,7 +174,13 @@ def load(self:Training)->bool:    # whether there was a checkpoint
     self.model.load_trained_state(restore(tensors, self.optimizer))
     self.history, self.place = note['history'], note['place']
     self.scaler.load_state_dict(note['scaler'])
+    self.watched = load_tensors(self.folder/'epochs.safetensors')[0]
     return True
+
+@patch
+def watched_rows(self:Training)->np.ndarray:    # (W,)
+    "Rows of the validation pictures whose embeddings are kept after every epoch"
+    return np.sort(np.random.default_rng(0).permutation(len(self.splits['val'].inputs.data.file_names))[:WATCHED])
 
 # %% ../nbs/16_train.ipynb #2e992c3f
 @patch
@@ -271,9 +283,10 @@ def validation_loss(
 # %% ../nbs/16_train.ipynb #f278ee1f
 @patch
 def validate(self:Training)->dict:    # loss and recalls; empty in all processes but the first
-    "Measure the model on the validation pictures"
+    "Measure the model on the validation pictures, and keep where the watched ones are"
     split, name = self.splits['val'], self.experiment.name
     image_emb = embed_images(self.model, split.inputs, self.device, together=True)
+    self.watched[str(self.epoch)] = image_emb[self.watched_rows()].half()
     if not is_first(): return {}
     loss = validation_loss(image_emb, split.text, split.image_of_text, self.experiment.temperature)
     if not math.isfinite(loss): raise LabError(f'{name}: the validation loss is {loss}; training has diverged, try a smaller learning rate')
@@ -281,19 +294,6 @@ def validate(self:Training)->dict:    # loss and recalls; empty in all processes
     return dict(val_loss=loss) | {k: v for k,v in recall.items() if 'R@' in k}
 
 # %% ../nbs/16_train.ipynb #755ec700
-WATCHED = 256    # validation pictures whose embeddings are kept after every epoch
-
-@patch
-def watch(self:Training,
-    epoch:int,  # that is done; 0 before training
-):
-    "Keep where some validation pictures are"
-    inputs, file = self.splits['val'].inputs, self.folder/'epochs.safetensors'
-    rows = np.sort(np.random.default_rng(0).permutation(len(inputs.data.file_names))[:WATCHED])
-    emb = embed_images(self.model, inputs, self.device, rows=rows, together=True)
-    kept = load_tensors(file)[0] if epoch and file.exists() else {}
-    if is_first(): save_tensors(file, kept | {str(epoch): emb.half()}, dict(rows=rows.tolist()))
-
 def load_epochs(
     folder:str|Path,  # of a run
 ):                    # {epoch: (W, D)}, rows (W,) of the pictures
@@ -309,12 +309,11 @@ def finish_epoch(self:Training,
     "Validate, and write down what the epoch has brought"
     row = dict(epoch=self.epoch, train_loss=train_loss) | self.validate()
     self.history.append(row | dict(lr=self.optimizer.param_groups[0]['lr'], seconds=self.count_time()))
-    self.watch(len(self.history))
     if is_first():
-        if row['val_loss'] == min(h['val_loss'] for h in self.history): save_tensors(self.folder/'best.safetensors', self.model.trained_state(), self.history[-1])
+        if row['val_loss'] == min(h['val_loss'] for h in self.history): self.best = {k: v.detach().cpu().clone() for k,v in self.model.trained_state().items()}
         with whole_file(self.folder/'history.csv') as part: pd.DataFrame(self.history).to_csv(part, index=False)
     self.place = dict(seen=0, total=0., seconds=0.)
-    self.save()
+    if time.monotonic() - self.saved >= self.save_every: self.save()
 
 # %% ../nbs/16_train.ipynb #de203d42
 def train(
@@ -324,11 +323,13 @@ def train(
     folder:str|Path,                          # gets best.safetensors, last/checkpoint.safetensors, epochs.safetensors and history.csv
     device:torch.device=torch.device('cpu'),  # where to compute
     epochs:int=None,                          # stop after this epoch; the schedule is still that of `experiment`
-    save_every:float=300,                     # seconds between checkpoints within an epoch
+    save_every:float=30,                      # seconds between checkpoints
 )->pd.DataFrame:                              # one row an epoch
     "Train an experiment, from the last checkpoint if there is one"
     run, n, epochs = Training(experiment, model, splits, folder, device, save_every), len(splits['train'].text), epochs or experiment.epochs
-    if not run.load(): torch.manual_seed(experiment.seed); run.watch(0)
+    if not run.load():
+        torch.manual_seed(experiment.seed)
+        run.watched['0'] = embed_images(model, splits['val'].inputs, device, rows=run.watched_rows(), together=True).half()
     wait_for_all()                                        # nobody writes before everybody has read
     with progress(None, f'training {experiment.name}', epochs*n) as bar:
         bar.update(len(run.history)*n + run.place['seen'])
@@ -336,5 +337,6 @@ def train(
             train_loss = run.train_epoch(bar)
             run.finish_epoch(train_loss)
             bar.set_postfix(epoch=len(run.history), train=f'{train_loss:.2f}')
+            if run.epoch > epochs: run.save()
     wait_for_all()
     return pd.DataFrame(run.history)
