@@ -73,6 +73,7 @@ def plain_epoch(
         losses.append(loss.item()*len(texts)); seen += len(texts)
     return sum(losses)/seen
 
+# %% ../nbs/30_bench.ipynb #bc84adc0
 def plain_validate(
     self:PlainTraining,
 )->dict:            # loss and recalls
@@ -181,6 +182,7 @@ def our_training(
     inputs = {s: ImageInputs(d, ImageTransform(size, net.mean, net.std, experiment.jitter and s == 'train'), model.frozen(), seed=experiment.seed) for s,d in data.items()}
     return Training(experiment, model, {s: Split(inputs[s], text[s]) for s in data}, folder)
 
+# %% ../nbs/30_bench.ipynb #13c76109
 def compare_epoch(
     experiment:Experiment,  # a modification
     data:dict,              # 'train' -> CaptionDataset
@@ -219,6 +221,7 @@ def peak_memory(
     finally: done.set(); thread.join()
     return (peak - start)/2**20, found
 
+# %% ../nbs/30_bench.ipynb #6f948d79
 def measure_loss(
     n:int,          # pairs
     dense:bool,     # the whole table at once
@@ -326,6 +329,7 @@ def profile_figure(
     ax.set(xlabel='seconds, each part measured by itself'); ax.invert_yaxis(); ax.legend(ncols=3, loc='upper center', bbox_to_anchor=(.5, -.35), frameon=False)
     return fig
 
+# %% ../nbs/30_bench.ipynb #ce32a03e
 def scaling_figure(
     rows:list,  # from the part 'scaling'
 )->Figure:

@@ -55,6 +55,7 @@ def thumbnail(
     ImageOps.fit(load_image(path), (size, size)).save(out, 'webp', quality=72)
     return out.getvalue()
 
+# %% ../nbs/24_browse.ipynb #acb408dc
 def save_answers(
     folder:str|Path,         # gets answers.json
     thumbs:str|Path,         # gets the small pictures

@@ -39,6 +39,7 @@ def get_archive(
     unpack(archive, root, wanted)
     archive.unlink()
 
+# %% ../nbs/05_coco.ipynb #8556f7ab
 def get_annotations(
     root:str|Path,  # the folder
     **where,        # `server` and `archives` of `get_archive`
@@ -85,6 +86,7 @@ def check_disk(
     free = shutil.disk_usage(root).free
     if free < needed: raise LabError(f'{root}: {needed/1e9:.0f} GB are needed, {free/1e9:.0f} GB are free there; name another --root, or take a part of COCO with --images 3000')
 
+# %% ../nbs/05_coco.ipynb #f7e8f530
 def get_all_photos(
     root:str|Path,                # a folder with COCO's annotations
     archives:dict=COCO_ARCHIVES,  # sizes and MD5 sums
@@ -156,6 +158,7 @@ def get_coco(
         for split in COCO_IMAGES: (Path(root)/f'subset_{split}.json').unlink(missing_ok=True)      # now all of them are there
     return coco_contents(root)
 
+# %% ../nbs/05_coco.ipynb #c89531b0
 def coco_contents(
     root:str|Path,  # a folder with COCO's annotations
 )->pd.DataFrame:    # one row a split

@@ -54,6 +54,7 @@ def precision_of(
     if device.type == 'cuda': return 'bfloat16' if torch.cuda.is_bf16_supported() else 'float16'
     return 'bfloat16' if device.type == 'cpu' and torch.cpu._is_avx512_bf16_supported() else 'float32'
 
+# %% ../nbs/09_devices.ipynb #6dc827a8
 def encoder_precision(
     device:torch.device,  # where to compute
 )->torch.autocast:
@@ -61,6 +62,7 @@ def encoder_precision(
     name = precision_of(device)
     return torch.autocast(device.type, torch.float16 if name == 'float16' else torch.bfloat16, enabled=name != 'float32')
 
+# %% ../nbs/09_devices.ipynb #61c00836
 def kept_as()->str:           # 'float16' or 'float32'
     "The precision that embeddings are kept in"
     return 'float32' if _chosen.get() == 'float32' else 'float16'
@@ -74,6 +76,7 @@ def is_first()->bool:
     "Whether this process is the one that writes files and talks"
     return process()[0] == 0
 
+# %% ../nbs/09_devices.ipynb #433e7b0c
 def wait_for_all():
     "Wait until every process is here"
     if process()[1] > 1: distributed.barrier()
@@ -117,6 +120,7 @@ def gather_rows(
     if not len(x) == len(places) == n: raise ValueError(f'{len(x)} rows for {len(places)} places of {n}')
     return x[torch.argsort(torch.as_tensor(places, device=x.device))]
 
+# %% ../nbs/09_devices.ipynb #fd12b2ad
 def sum_gradients(
     parameters:list,  # trained weights
 ):
@@ -149,6 +153,7 @@ def global_batchnorm(
     y = (y - mean[:, None, None]) * ((var + norm.eps).rsqrt()*norm.weight)[:, None, None] + norm.bias[:, None, None]
     return getattr(norm, 'act', nn.Identity())(y.to(x.dtype))       # timm's BatchNorm brings its activation along
 
+# %% ../nbs/09_devices.ipynb #e7a4d2c8
 def share_batchnorm(
     module:nn.Module,  # with BatchNorm layers
 )->nn.Module:          # the same

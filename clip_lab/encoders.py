@@ -332,6 +332,7 @@ def sentence_embeddings(
     key = dict(encoder=encoder.name, weights=encoder.weights, max_tokens=encoder.max_tokens, precision=precision_of(device))
     return cached_vectors(folder, 'text', key, sentences, encoder.width, compute, dtype or kept_as(), force=force)
 
+# %% ../nbs/10_encoders.ipynb #324f0d6e
 def text_embeddings(
     data:CaptionDataset,  # pictures and captions
     *args,                # as for `sentence_embeddings`

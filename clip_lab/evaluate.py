@@ -169,6 +169,7 @@ def draws_of(
     "Recalls of several experiments on the same draws of pictures"
     return {name: bootstrap(*hits_by_picture(r[protocol], image_of_text, n_images)) for name,r in ranks.items()}
 
+# %% ../nbs/17_evaluate.ipynb #c026e5e0
 def summary(
     metrics:list,           # from `evaluate`, one an experiment; the first is what the others are compared with
     protocol:str='unique',  # a key of the metrics
@@ -195,6 +196,7 @@ def is_real(
     low, high = table.loc[name, [f'{change} low', f'{change} high']]
     return bool(low > 0 or high < 0)
 
+# %% ../nbs/17_evaluate.ipynb #6bcea36b
 def interpret(
     table:pd.DataFrame,  # from `summary`
     name:str,            # of the experiment
@@ -230,6 +232,7 @@ def readable(
         if metrics and end in metrics[protocol]: shown.loc[title] = [f'{metrics[protocol][end][c]:.{1 if c == "mR" or end == "ceiling" else 2}f}' for c in NAMED]
     return shown
 
+# %% ../nbs/17_evaluate.ipynb #7c9b8d99
 def with_intervals(
     table:pd.DataFrame,  # from `summary`
 )->pd.DataFrame:         # of strings

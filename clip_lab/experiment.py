@@ -243,6 +243,7 @@ def fold_of(
     "The size of a fold, if the held-out pictures are Karpathy's 5,000 test pictures"
     return 1000 if lab.held_out == 'test' and len(lab.data['test'].file_names) == 5000 else None
 
+# %% ../nbs/26_experiment.ipynb #5b672ee8
 def evaluate_experiment(
     lab:Lab,                # what the experiments share
     experiment:Experiment,  # its settings

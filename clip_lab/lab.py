@@ -56,6 +56,13 @@ def choose_experiments(
     change = {k: v for k,v in dict(epochs=epochs, batch_size=batch_size, seed=seed, micro_batch=micro_batch, frozen_norm=frozen_norm or None).items() if v is not None}
     return [replace(e, **change) for n,e in EXPERIMENTS.items() if n in names]
 
+# %% ../nbs/31_lab.ipynb #bcf9d778
+def _sum_up(lab, reference, given):
+    if reference: evaluate_reference(lab, reference)
+    options = ''.join(f' --{k.replace("_", "-")}' + ('' if v is True else f' {v}') for k,v in given.items())
+    if is_stale(lab): summarize(lab, f'clip_lab run{options}')
+    show_results(lab)
+
 # %% ../nbs/31_lab.ipynb #b27aa7d6
 def run(
     preset:str='scenes',                   # scenes, flickr8k or coco
@@ -98,12 +105,6 @@ def run(
         for s,e in product(range(seed, seed + seeds), chosen): run_experiment(of_seed(lab, s) if s > seed else lab, replace(e, seed=s), steps)
         if 'evaluate' in steps and is_first(): _sum_up(lab, reference, given)
     return lab
-
-def _sum_up(lab, reference, given):
-    if reference: evaluate_reference(lab, reference)
-    options = ''.join(f' --{k.replace("_", "-")}' + ('' if v is True else f' {v}') for k,v in given.items())
-    if is_stale(lab): summarize(lab, f'clip_lab run{options}')
-    show_results(lab)
 
 # %% ../nbs/31_lab.ipynb #72578dd5
 def draw_scenes(

@@ -81,6 +81,7 @@ def wilson(
     middle, half = p + z*z/(2*n), z*(p*(1-p)/n + z*z/(4*n*n))**.5
     return 100*(middle - half)/(1 + z*z/n), 100*(middle + half)/(1 + z*z/n)
 
+# %% ../nbs/20_minimal_pairs.ipynb #4e1a30a7
 def ask_pairs(
     image_emb:torch.Tensor,  # (M, D)
     pairs:pd.DataFrame,      # from `minimal_pairs`

@@ -57,6 +57,7 @@ def choose_preset(
     if split == 'karpathy': return replace(preset, split=split, train_images=None, val_images=None, captions_each=None)
     return replace(preset, train_images=None, val_images=None) if own_subset(preset, 'train').exists() else preset
 
+# %% ../nbs/07_presets.ipynb #9e69085e
 def own_subset(
     preset:Preset,  # says where the data are
     split:str,      # 'train' or 'val'
@@ -85,6 +86,7 @@ def read_part(
     data, own = read_folder(preset.root, split, preset.year, preset.image_column, preset.caption_column, seed), own_subset(preset, split)
     return subset_from_file(data, own) if own.exists() else data
 
+# %% ../nbs/07_presets.ipynb #fae7652e
 def parts_of(
     preset:Preset,  # says which split
 )->list:

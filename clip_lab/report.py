@@ -109,6 +109,7 @@ def headline(
     verdict = 'more than luck in the choice of pictures explains' if is_real(table, r.best, change) else 'which may be luck in the choice of pictures'
     return text + f" Against {r.first}, mR rises by {row[change]:.1f} points (95 % interval {row[f'{change} low']:+.1f} to {row[f'{change} high']:+.1f}), {verdict}."
 
+# %% ../nbs/28_report.ipynb #10ce39a2
 def setups(
     r:Report,  # the results
 )->pd.DataFrame:
@@ -129,6 +130,7 @@ def experiments_of(
     "The settings of every experiment"
     return [Experiment(**c['settings']['experiment']) for c in r.configs.values()]
 
+# %% ../nbs/28_report.ipynb #deea4476
 def differences(
     r:Report,  # the results
 )->pd.DataFrame:    # a row a setting
@@ -150,6 +152,7 @@ def facts(
     return pd.DataFrame([dict(optimizer=schedule, epochs=len(h), **{'batch size': e.batch_size, 'trained': 'head and last stage' if e.train_last else 'head', 'augmentation': 'ColorJitter' if e.jitter else 'none',
                         'training, s': round(h.seconds.sum()), 'hardware': f"{config['device']}, {config['hardware']}"})], index=[name])
 
+# %% ../nbs/28_report.ipynb #6ed673fc
 def course(
     r:Report,   # the results
     name:str,   # of an experiment
@@ -173,6 +176,7 @@ def recalls(
     table = r.tables[protocol]
     return readable(table.loc[:name] if name else table, r.metrics[r.first]).rename_axis(None)
 
+# %% ../nbs/28_report.ipynb #6ef46cea
 def picture(
     r:Report,      # the results
     name:str,      # of an experiment
@@ -199,6 +203,7 @@ def beside(
     rows = {(n, where): table.loc[n] - table.loc[names[0]] for n in names[1:] for where,table in {'original report': there, 'the run shown': here}.items()}
     return pd.DataFrame(rows).T.rename(columns=NAMED)
 
+# %% ../nbs/28_report.ipynb #9f27f6b4
 def agreement(
     r:Report,  # the results
 )->list:       # lines of Markdown
@@ -224,6 +229,7 @@ def pairs_lines(
     guessed = [c for c in best.index if c not in seen]
     return lines + ([f'- No better than guessing, or than judging the sentence without the picture: {say(guessed)}.'] if guessed else [])
 
+# %% ../nbs/28_report.ipynb #eeba3c47
 def slices_lines(
     r:Report,  # the results
 )->list:       # lines of Markdown
@@ -247,6 +253,7 @@ def seeds_lines(
     def verdict(c): return 'every training agrees on the sign' if (np.sign(c) == np.sign(c.iloc[0])).all() else 'the trainings do not even agree on the sign'
     return [f'- **{n}**: over {len(c)} trainings mR changes by {c.mean():+.1f} ± {c.std():.1f} points (from {c.min():+.1f} to {c.max():+.1f}); {verdict(c)}.' for n,c in change.items()]
 
+# %% ../nbs/28_report.ipynb #f230355e
 def conclusion(
     r:Report,  # the results
 )->str:        # Markdown

@@ -31,6 +31,7 @@ def finished(
     found = {f.name: (load_json(f/'metrics.json'), history(f)) for f in folders}
     return {n: found[n] for n in [*(n for n in EXPERIMENTS if n in found), *(n for n in found if n not in EXPERIMENTS)]}
 
+# %% ../nbs/27_results.ipynb #b52a87ec
 def tables_of(
     lab:Lab,    # what the experiments share
 )->dict:        # protocol -> from `summary`, with the intervals of changes
@@ -49,6 +50,7 @@ def of_seed(
     "The same lab with the results of a further seed"
     return replace(lab, runs=lab.runs/f'seed{seed}', drawn=False)
 
+# %% ../nbs/27_results.ipynb #693f980b
 def over_seeds(
     lab:Lab,    # what the experiments share
 )->pd.DataFrame:        # a row an experiment and a seed
@@ -57,6 +59,7 @@ def over_seeds(
     rows = [dict(experiment=name, seed=load_json(one.runs/name/'config.json')['settings']['experiment']['seed'], **{c: m['unique'][c] for c in SUMS}) for one in labs for name,(m,h) in finished(one).items() if h is not None]
     return pd.DataFrame(rows, columns=['experiment', 'seed', *SUMS])
 
+# %% ../nbs/27_results.ipynb #71b471a9
 def spread_table(
     seeds:pd.DataFrame,  # from `over_seeds`
 )->pd.DataFrame:         # of strings
@@ -78,6 +81,7 @@ def course_table(
     return pd.DataFrame([dict(experiment=n, epochs=len(h), **{'best epoch': h.epoch[h.val_loss.idxmin()], 'train loss': f'{h.train_loss.iloc[0]:.2f} to {h.train_loss.iloc[-1]:.2f}',
                         'validation loss, best': f'{h.val_loss.min():.3f}', 'last': f'{h.val_loss.iloc[-1]:.3f}', 'seconds': round(h.seconds.sum())}) for n,h in histories.items()])
 
+# %% ../nbs/27_results.ipynb #5f55c84b
 def insights_text(
     lab:Lab,      # what the experiments share
     names:list,   # experiments

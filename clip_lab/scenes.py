@@ -324,6 +324,7 @@ def ground_truth(
     known = {t['image_id']: t for t in load_json(file)}
     return [known[i] for i in data.image_ids.tolist()] if set(data.image_ids.tolist()) <= set(known) else None
 
+# %% ../nbs/06_scenes.ipynb #061672cf
 def things_by_size(
     scene:dict,  # from `ground_truth`
 )->list:         # (name, boxes), the thing with the largest box first
