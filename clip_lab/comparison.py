@@ -107,5 +107,6 @@ class ForBenchmark(nn.Module):
         return nn.functional.normalize(out, dim=1) if normalize else out
     def encode_text(self, tokens, normalize=False)->torch.Tensor:    # (B, T) -> (B, D)
         "Embed tokenized texts"
-        with torch.no_grad(), torch.autocast(tokens.device.type, enabled=False), encoder_precision(tokens.device): out = self.text.embed_tokens(tokens).half().float()
+        with torch.no_grad(), torch.autocast(tokens.device.type, enabled=False), encoder_precision(tokens.device): out = self.text.embed_tokens(tokens)
+        out = self.model.texts(out.half().float())[:]
         return nn.functional.normalize(out, dim=1) if normalize else out

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['NEEDED', 'JITTER', 'CaptionDataset', 'keep', 'read_captions', 'caption_files', 'split_folder', 'find_split',
            'read_split', 'upright_rgb', 'load_image', 'choose_subset', 'save_ids', 'subset_from_file', 'check_disjoint',
-           'side_by_side', 'square', 'adjust', 'color_jitter', 'ImageTransform', 'pixel_batches']
+           'side_by_side', 'square', 'adjust', 'color_jitter', 'random_crop', 'ImageTransform', 'pixel_batches']
 
 # %% ../nbs/01_data.ipynb #16da6f7d
 import cv2, hashlib, json, os
@@ -238,6 +238,20 @@ def color_jitter(
     for k in rng.permutation(list(strength)): pixels = adjust(pixels, k, factor[k])
     return pixels
 
+# %% ../nbs/01_data.ipynb #a0044fd4
+def random_crop(
+    image:Image.Image,        # any size
+    size:int,                 # side of the result, in pixels
+    rng:np.random.Generator,  # where the random numbers come from
+    least:float=0.5,          # share of the picture's area
+)->Image.Image:
+    "Cut out a random part, scale it, and mirror it half of the time"
+    area, ratio = image.width*image.height*rng.uniform(least, 1), np.exp(rng.uniform(-1, 1)*np.log(4/3))
+    w, h = min(image.width, round((area*ratio)**.5)), min(image.height, round((area/ratio)**.5))
+    x, y = rng.integers(image.width - w + 1), rng.integers(image.height - h + 1)
+    part = image.resize((size, size), Image.Resampling.BILINEAR, (x, y, x + w, y + h), reducing_gap=3)
+    return part.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < .5 else part
+
 # %% ../nbs/01_data.ipynb #7d35fee0
 @dataclass(frozen=True)
 class ImageTransform:
@@ -246,10 +260,11 @@ class ImageTransform:
     mean: tuple           # (3,) channel means, of pixels scaled to 0..1
     std: tuple            # (3,) channel standard deviations
     jitter: bool = False  # ColorJitter before normalising
+    crop: bool = False    # a random part of the picture, perhaps mirrored
 
     def view(self, image:Image.Image, rng=None)->np.ndarray:    # (size, size, 3) uint8
         "The picture as it will be seen, before normalising"
-        image = square(image, self.size)
+        image = random_crop(image, self.size, rng) if self.crop else square(image, self.size)
         return color_jitter(image, rng) if self.jitter else np.asarray(image)
     def pixels(self, views)->torch.Tensor:                      # (B, 3, size, size)
         "Normalise a batch of views"

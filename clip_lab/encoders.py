@@ -6,12 +6,14 @@
 __all__ = ['LITE0', 'IMAGE_ENCODERS', 'CLIP_TEXT', 'CLIP_REVISION', 'MINILM', 'PORTIONS', 'state_fingerprint', 'ImageEncoder',
            'read_state', 'packaged', 'efficientnet_lite0', 'resnet50', 'load_image_encoder', 'save_stand_ins',
            'TextEncoder', 'load_text_encoder', 'ProjectionHead', 'fold_batchnorm', 'FrozenPart', 'RetrievalModel',
-           'sentence_embeddings', 'text_embeddings', 'image_features']
+           'MappedText', 'sentence_embeddings', 'text_embeddings', 'image_features', 'view_features']
 
 # %% ../nbs/10_encoders.ipynb #4b82668a
-import copy, hashlib, importlib.util, os
+import copy, hashlib, importlib.util, os, zlib
+from dataclasses import replace
 from pathlib import Path
-import timm, torch, torchvision
+import numpy as np, timm, torch, torchvision
+from fastcore.basics import patch
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -54,8 +56,9 @@ class ImageEncoder(nn.Module):
         "One feature vector a picture"
         return self.pool(self.early(pixels))
 
-    def unfreeze_last(self, frozen_norm=False):
-        "Train the last stage from now on; with `frozen_norm`, not the statistics of its BatchNorm layers"
+    def unfreeze_last(self, frozen_norm=False, stages=1):
+        "Train the last stage, or so many of them, from now on; with `frozen_norm`, not the statistics of their BatchNorm layers"
+        if stages > 1: self.early, self.last = self.early[:1-stages], nn.Sequential(*self.early[1-stages:], self.last)
         self.last_is_trained, self.frozen_norm = True, frozen_norm
         self.last.requires_grad_(True)
         return self
@@ -229,9 +232,12 @@ def load_text_encoder(
 class ProjectionHead(nn.Sequential):
     "Linear, GELU, Linear: from image features to the text encoder's space"
     def __init__(self,
-        in_width:int,   # of the image features
-        out_width:int,  # of the text embeddings
-    ): super().__init__(nn.Linear(in_width, in_width), nn.GELU(), nn.Linear(in_width, out_width))
+        in_width:int,      # of the image features
+        out_width:int,     # of the text embeddings
+        dropout:float=0.,  # share of the features, and of the hidden ones, that are left out in training; LayerNorm goes before them
+    ):
+        before, between = ([nn.LayerNorm(in_width), nn.Dropout(dropout)], [nn.Dropout(dropout)]) if dropout else ([], [])
+        super().__init__(*before, nn.Linear(in_width, in_width), nn.GELU(), *between, nn.Linear(in_width, out_width))
 
 # %% ../nbs/10_encoders.ipynb #8bcd0669
 def fold_batchnorm(
@@ -279,17 +285,22 @@ class FrozenPart:
 class RetrievalModel(nn.Module):
     "Image encoder and projection head, divided into a frozen and a trained part"
     def __init__(self,
-        encoder:ImageEncoder,    # the image encoder
-        out_width:int,           # of the text embeddings
-        train_last:bool=False,   # train the encoder's last stage too
-        seed:int=0,              # of the head's first weights
-        frozen_norm:bool=False,  # leave the statistics of the last stage's BatchNorm layers as they were pretrained
+        encoder:ImageEncoder,          # the image encoder
+        out_width:int,                 # of the text embeddings
+        train_last:bool=False,         # train the encoder's last stage too
+        seed:int=0,                    # of the head's first weights
+        frozen_norm:bool=False,        # leave the statistics of the last stage's BatchNorm layers as they were pretrained
+        stages:int=1,                  # how many stages the last one counts for
+        dropout:float=0.,              # in the head
+        text_projection:bool=False,    # train a linear map of the text embeddings too
     ):
         super().__init__()
-        self.encoder = encoder.unfreeze_last(frozen_norm) if train_last else encoder
+        self.encoder = encoder.unfreeze_last(frozen_norm, stages) if train_last else encoder
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.head = ProjectionHead(encoder.width, out_width)
+            self.head = ProjectionHead(encoder.width, out_width, dropout)
+        self.text = nn.Linear(out_width, out_width, bias=False) if text_projection else nn.Identity()
+        if text_projection: nn.init.eye_(self.text.weight)                      # it begins as what it is without
 
     def frozen(self, device=torch.device('cpu'))->FrozenPart:
         "The part that training does not change"
@@ -303,15 +314,42 @@ class RetrievalModel(nn.Module):
         "Embed pictures"
         return self.head(self.encoder(pixels))
 
-    def trained_state(self)->dict:
-        "Weights and statistics of the trained part only"
-        parts = ('head.', 'encoder.last.') if self.encoder.last_is_trained else ('head.',)
-        return {k: v for k,v in self.state_dict().items() if k.startswith(parts)}
-    def load_trained_state(self, state:dict):
-        "Put back what `trained_state` gave"
-        if set(state) != set(self.trained_state()): raise ValueError('these weights belong to a model of another shape')
-        self.load_state_dict(state, strict=False)
-        return self
+# %% ../nbs/10_encoders.ipynb #38ae5e58
+@patch
+def trained_state(self:RetrievalModel)->dict:    # names -> tensors
+    "Weights and statistics of the trained part only"
+    parts = ('head.', 'text.', 'encoder.last.') if self.encoder.last_is_trained else ('head.', 'text.')
+    return {k: v for k,v in self.state_dict().items() if k.startswith(parts)}
+
+@patch
+def load_trained_state(self:RetrievalModel,
+    state:dict,  # from `trained_state`
+)->RetrievalModel:
+    "Put back what `trained_state` gave"
+    if set(state) != set(self.trained_state()): raise ValueError('these weights belong to a model of another shape')
+    self.load_state_dict(state, strict=False)
+    return self
+
+# %% ../nbs/10_encoders.ipynb #82e24131
+class MappedText:
+    "Caption embeddings behind a model's text projection, row by row as they are read"
+    def __init__(self,
+        text,      # (N, D) embeddings
+        map_text,  # function of (B, D) -> (B, D)
+    ): self.text, self.map_text, self.shape = text, map_text, tuple(text.shape)
+
+    def __len__(self): return len(self.text)
+    def __getitem__(self, i)->torch.Tensor:
+        "Read some rows"
+        with torch.no_grad(): return self.map_text(self.text[i])
+
+@patch
+def texts(self:RetrievalModel,
+    text,  # (N, D) embeddings of captions
+):         # (N, D), to be compared with the model's pictures
+    "Caption embeddings as this model sees them"
+    if isinstance(self.text, nn.Identity): return text
+    return MappedText(text, lambda x: self.text(x.to(self.text.weight.device)).cpu())
 
 # %% ../nbs/10_encoders.ipynb #e566d713
 def sentence_embeddings(
@@ -361,3 +399,28 @@ def image_features(
     there = os.path.realpath(data.folder)
     items = [f'{os.path.join(there, name)} {size} {changed}' for name,size,changed in file_stamps(data.folder, data.file_names)]
     return cached_vectors(folder, 'image', key, items, encoder.width, compute, dtype or kept_as(), force=force)
+
+# %% ../nbs/10_encoders.ipynb #60e7f95f
+def view_features(
+    data:CaptionDataset,                      # pictures and captions
+    encoder:ImageEncoder,                     # cut between its frozen and its trained part
+    frozen:FrozenPart,                        # of the encoder
+    transform:ImageTransform,                 # without crop
+    views:int,                                # beside the picture itself
+    folder:str|Path,                          # the cache folder
+    device:torch.device=torch.device('cpu'),  # where to compute
+    force:bool=False,                         # compute again even if it is there
+)->Vectors:                                   # ((views + 1)*M, width) all pictures in view 0, all in view 1...
+    "The frozen part's output for views of each picture, from the cache if it is there"
+    crop, m = replace(transform, crop=True), len(data.file_names)
+    def compute(todo):
+        for v in range(views + 1):
+            rows = [i % m for i in todo if i//m == v]
+            batches = pixel_batches(data, rows, crop if v else transform, rng_of=lambda row: np.random.default_rng([v, zlib.crc32(data.file_names[row].encode())]))
+            for i,pixels in enumerate(progress(batches, f'view {v} of {len(rows):,} pictures', -(-len(rows)//64))):
+                yield [v*m + row for row in rows[i*64:(i+1)*64]], frozen(pixels).float().cpu().flatten(1).numpy()
+    width = frozen(torch.zeros(1, 3, transform.size, transform.size)).numel()
+    key = dict(encoder=encoder.name, weights=encoder.weights, exact=encoder.exact, cut=len(encoder.early), transform=str(crop), precision=precision_of(device))
+    there = os.path.realpath(data.folder)
+    items = [f'{os.path.join(there, name)} {size} {changed} view {v}' for v in range(views + 1) for name,size,changed in file_stamps(data.folder, data.file_names)]
+    return cached_vectors(folder, 'views', key, items, width, compute, kept_as(), force=force)

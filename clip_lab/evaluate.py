@@ -53,8 +53,9 @@ def evaluate(
     image_emb = embed_images(model, split.inputs, device)
     lap('embed')
     found, ranks = {}, {}
-    for protocol in PROTOCOLS: found[protocol], ranks[protocol] = measure(image_emb, split.text, split.inputs.data, protocol); lap(protocol)
-    if fold: found |= {'coco-5k': found['unique'], 'coco-1k': fold_metrics(image_emb, split.text, split.image_of_text, fold) | dict(gallery=dict(images=fold, folds=len(image_emb)//fold), ties=TIES)}
+    text_emb = model.texts(split.text)
+    for protocol in PROTOCOLS: found[protocol], ranks[protocol] = measure(image_emb, text_emb, split.inputs.data, protocol); lap(protocol)
+    if fold: found |= {'coco-5k': found['unique'], 'coco-1k': fold_metrics(image_emb, text_emb, split.image_of_text, fold) | dict(gallery=dict(images=fold, folds=len(image_emb)//fold), ties=TIES)}
     return dict(experiment=name, protocol='unique', n_images=len(image_emb), n_captions=len(split.text), **found, seconds=seconds), image_emb, ranks
 
 # %% ../nbs/17_evaluate.ipynb #7bfe2d90

@@ -21,7 +21,7 @@ from .scenes import SPLITS, THINGS, ground_truth
 from .presets import Preset, data_settings, provide, read_data
 from .cache import Vectors
 from .devices import agreed, in_turn, is_first, pick_device, precision_of, wait_for_all
-from .encoders import RetrievalModel, image_features, load_image_encoder, load_text_encoder, sentence_embeddings, state_fingerprint, text_embeddings
+from .encoders import RetrievalModel, image_features, load_image_encoder, load_text_encoder, sentence_embeddings, state_fingerprint, text_embeddings, view_features
 from .metrics import PROTOCOLS, fold_metrics
 from .checkpoints import load_tensors
 from .train import Experiment, ImageInputs, Split, load_epochs, train
@@ -100,13 +100,15 @@ def build(
 ):                          # RetrievalModel, {'train': Split, 'val': Split...}
     "The model of an experiment, untrained, and its data"
     encoder = load_image_encoder(lab.preset.image_encoder)
-    model = RetrievalModel(encoder, lab.text['val'].shape[1], experiment.train_last, experiment.seed, experiment.frozen_norm)
+    e, size = experiment, lab.preset.size
+    model = RetrievalModel(encoder, lab.text['val'].shape[1], e.train_last, e.seed, e.frozen_norm, e.stages, e.dropout, e.text_projection)
     frozen, splits = model.frozen(lab.device), {}
     for split,data in lab.data.items():
-        transform = ImageTransform(lab.preset.size, encoder.mean, encoder.std, experiment.jitter and split == 'train')
-        fixed = not (transform.jitter or experiment.train_last)
+        transform = ImageTransform(size, encoder.mean, encoder.std, e.jitter and split == 'train')
+        fixed = not (transform.jitter or e.train_last)
         features = image_features(data, encoder, transform, lab.cache, lab.device, force=lab.force) if fixed else None
-        splits[split] = Split(ImageInputs(data, transform, frozen, features, experiment.seed), lab.text[split])
+        views = view_features(data, encoder, frozen, transform, e.views, lab.cache, lab.device, force=lab.force) if e.views and split == 'train' else None
+        splits[split] = Split(ImageInputs(data, transform, frozen, features, e.seed, views=views), lab.text[split])
     return model, splits
 
 # %% ../nbs/26_experiment.ipynb #ba4216f4
@@ -191,11 +193,12 @@ def begin(
 def look_into(
     lab:Lab,                 # what the experiments share
     name:str,                # of the experiment
+    model:RetrievalModel,    # with its best weights
     image_emb:torch.Tensor,  # (M, D) of the held-out pictures
     ranks:dict,              # of the unique protocol, way -> `Ranks`
 ):
     "Write tables and figures that say what an experiment has understood"
-    data, text_emb, folder = lab.data[lab.held_out], lab.text[lab.held_out], lab.runs/name
+    data, text_emb, folder = lab.data[lab.held_out], model.texts(lab.text[lab.held_out]), lab.runs/name
     def keep(table, what, fig):
         with whole_file(folder/f'{what}.csv') as part: table.to_csv(part)
         save_figure(fig, folder/'figures'/f'{what}.png')
@@ -211,7 +214,7 @@ def look_into(
     save_figure(geometry_figure(shape, *cosines, f'{name}: cosines'), folder/'figures'/'geometry.png')
     if not (truth := ground_truth(data)): return
     text_encoder = load_text_encoder(lab.preset.text_encoder)
-    def embed(sentences): return sentence_embeddings(sentences, text_encoder, lab.cache, lab.device)[:]
+    def embed(sentences): return model.texts(sentence_embeddings(sentences, text_encoder, lab.cache, lab.device))[:]
     classes, pairs = class_embeddings(list(THINGS), embed), minimal_pairs(truth)
     table = zero_shot_table(image_emb, classes, truth)
     keep(table, 'zero_shot', zero_shot_figure(table, *confusion(image_emb, classes, truth), f'{name}: names for pictures, out of {len(THINGS)}'))
@@ -220,8 +223,9 @@ def look_into(
 
 # %% ../nbs/26_experiment.ipynb #1b02124c
 def draw_space(
-    lab:Lab,   # what the experiments share
-    name:str,  # of a trained experiment
+    lab:Lab,               # what the experiments share
+    name:str,              # of a trained experiment
+    model:RetrievalModel,  # with its best weights
 ):
     "Draw how training moved the validation pictures"
     folder, data = lab.runs/name, lab.data['val']
@@ -230,7 +234,7 @@ def draw_space(
     best = int(history.epoch[history.val_loss.idxmin()])
     pictures, at = np.unique(data.image_of_text, return_index=True)
     first = at[np.searchsorted(pictures, rows)]                                      # (W,) one caption of each picture
-    text, batch = lab.text['val'][first], np.unique(np.linspace(0, len(rows)-1, 16).astype(int))
+    text, batch = model.texts(lab.text['val'])[first], np.unique(np.linspace(0, len(rows)-1, 16).astype(int))
     panels = {'before training': moments[0][batch], f'after epoch {best}': moments[best][batch]}
     save_figure(similarity_figure(panels, text[batch], [data.captions[i] for i in first[batch]], f'{name}: cosines in a batch of {len(batch)} validation pairs'), folder/'figures'/'similarity.png')
     save_figure(epochs_figure(moments, text, f'{name}: {len(rows)} validation pictures on the way to their captions'), folder/'figures'/'epochs.png')
@@ -251,7 +255,7 @@ def evaluate_experiment(
     splits:dict,            # 'train' and 'val' -> Split
 ):
     "Measure a trained experiment, print the transcript, draw its figures"
-    folder, name, data, text_emb = lab.runs/experiment.name, experiment.name, lab.data[lab.held_out], lab.text[lab.held_out]
+    folder, name, data, text_emb = lab.runs/experiment.name, experiment.name, lab.data[lab.held_out], model.texts(lab.text[lab.held_out])
     history = pd.read_csv(folder/'history.csv')
     metrics, image_emb, ranks = evaluate(name, model, splits[lab.held_out], lab.device, fold_of(lab))
     metrics['seconds']['train'] = round(history.seconds.sum(), 1)
@@ -265,8 +269,8 @@ def evaluate_experiment(
                    transcript=lambda: transcript_figure(text, f'{name}: evaluation'))
     if lab.drawn:
         for title,draw in progress(figures.items(), f'drawing {name}'): save_figure(draw(), folder/'figures'/f'{title}.png')
-        look_into(lab, name, image_emb, ranks['unique'])
-        draw_space(lab, name)
+        look_into(lab, name, model, image_emb, ranks['unique'])
+        draw_space(lab, name, model)
     write_json(folder/'metrics.json', metrics)
 
 # %% ../nbs/26_experiment.ipynb #c334b861

@@ -8,6 +8,7 @@ __all__ = ['BASELINE', 'MOD1', 'MOD2', 'EXPERIMENTS', 'HELD', 'WATCHED', 'Experi
 
 # %% ../nbs/16_train.ipynb #7959225c
 import math, time
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 import numpy as np, pandas as pd, torch
@@ -40,6 +41,13 @@ class Experiment:
     same_image: str = 'negative'  # what the other captions of a picture are in a batch: 'negative', 'masked' or 'positive'
     micro_batch: int = 0          # pairs computed at once, where a batch does not fit into memory; 0: the whole batch
     frozen_norm: bool = False     # leave the statistics of BatchNorm layers in the last stage as they were pretrained
+    stages: int = 1               # how many stages of the image encoder `train_last` means
+    views: int = 0                # cropped and mirrored views of a training picture, beside the picture itself
+    whole_pictures: bool = False  # a batch holds all captions of its pictures
+    dropout: float = 0.           # in the head
+    text_projection: bool = False # train a linear map of the text embeddings too
+    warmup: float = 0.            # epochs in which the learning rate rises from 0
+    average: float = 0.           # of the weights over the steps, so much of it is kept each time; 0: no average
 
 # %% ../nbs/16_train.ipynb #49180318
 BASELINE = Experiment()
@@ -53,8 +61,8 @@ def learning_rate(
     done:float,             # epochs done so far, with fractions
 )->float:
     "Learning rate at a moment of the run"
-    if experiment.schedule == 'constant': return experiment.lr
-    return experiment.lr * (1 + math.cos(math.pi * done/experiment.epochs)) / 2
+    lr = experiment.lr * min(1, done/experiment.warmup) if experiment.warmup else experiment.lr
+    return lr if experiment.schedule == 'constant' else lr * (1 + math.cos(math.pi * done/experiment.epochs)) / 2
 
 # %% ../nbs/16_train.ipynb #91a0bf71
 HELD = 3 * 2**27    # bytes of the pictures' outputs that are held in memory at once
@@ -66,11 +74,14 @@ class ImageInputs:
         transform:ImageTransform,  # with jitter, the inputs change every epoch
         frozen:FrozenPart,         # the frozen part of the model
         features:Vectors=None,     # (M, width) from the cache, if there are any
-        seed:int=0,                # of the jitter
+        seed:int=0,                # of the jitter, and of which view comes when
         group:int=4096,            # pictures a group, fewer where `HELD` is not enough
+        views:Vectors=None,        # (V*M, ...) kept outputs for all pictures in V views, one view after the other
     ):
-        self.data, self.transform, self.frozen, self.seed, self.kept = data, transform, frozen, seed, features
-        if features is None: group = max(1, min(group, HELD // self.look([0], 0).nbytes))
+        self.data, self.transform, self.frozen, self.seed, self.kept, self.views = data, transform, frozen, seed, features, views
+        if features is None:
+            one = self.look([0], 0)
+            self.shape, group = one.shape[1:], max(1, min(group, HELD // (4*one[0].numel() if views else one.nbytes)))
         self.group = group
 
     def look(self, rows, epoch):
@@ -86,6 +97,9 @@ class ImageInputs:
     def __call__(self, rows, epoch=0)->torch.Tensor:   # (len(rows), ...)
         "The inputs for these pictures; with jitter, they change with the epoch"
         n = len(self.data.file_names)
+        if self.views:
+            view = [np.random.default_rng([self.seed, epoch, row]).integers(len(self.views)//n) for row in rows]
+            return self.views[np.array(view)*n + rows].view(len(rows), *self.shape)
         if self.kept is None and (self.transform.jitter or n > self.group): return self.look(rows, epoch)
         if self.kept is None: self.kept = self.look(range(n), epoch)
         return self.kept[rows]
@@ -109,13 +123,17 @@ def epoch_batches(
     batch_size:int,            # pairs
     group:int,                 # pictures a group
     rng:np.random.Generator,   # of the order
+    whole_pictures:bool=False, # keep the captions of a picture together; a batch has about so many pairs then
 ):                             # yields (rows of a group's pictures, list of batches of captions)
     "Visit every caption once, in random order, group by group"
-    pictures = rng.permutation(n_images)
+    pictures, place = rng.permutation(n_images), np.empty(n_images, int)
+    place[pictures] = np.arange(n_images)
     for i in range(0, n_images, group):
         rows = np.sort(pictures[i:i+group])
         texts = rng.permutation(np.flatnonzero(np.isin(image_of_text, rows)))
-        yield rows, [texts[j:j+batch_size] for j in range(0, len(texts), batch_size)]
+        if not whole_pictures: yield rows, [texts[j:j+batch_size] for j in range(0, len(texts), batch_size)]; continue
+        texts, each = texts[np.argsort(place[image_of_text[texts]], kind='stable')], max(1, batch_size*len(rows)//len(texts))
+        yield rows, np.split(texts, np.flatnonzero(np.diff((place[image_of_text[texts]] - i)//each)) + 1)
 
 # %% ../nbs/16_train.ipynb #80f26aa1
 class Training:
@@ -137,7 +155,8 @@ class Training:
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision_of(device) == 'float16')
         self.history, self.best, self.watched = [], {}, {}                       # epochs done; best weights that are not on disk yet; 'epoch' -> embeddings
         self.saved, self.since = time.monotonic(), time.perf_counter()
-        self.place = dict(seen=0, total=0., seconds=0.)                          # of the running epoch: pairs, sum of their losses, time
+        self.place, self.steps = dict(seen=0, total=0., seconds=0.), 0           # of the running epoch: pairs, sum of their losses, time; steps of the run
+        self.averaged = {k: v.detach().clone() for k,v in model.trained_state().items()} if experiment.average else {}
 
     @property
     def epoch(self)->int:
@@ -158,11 +177,11 @@ def count_time(self:Training)->float:    # seconds
 def save(self:Training):
     "Write down all that the rest of the run depends on"
     self.count_time()
-    note = dict(history=self.history, place=self.place, scaler=self.scaler.state_dict())
+    note = dict(history=self.history, place=self.place, steps=self.steps, scaler=self.scaler.state_dict())
     if is_first():
         save_tensors(self.folder/'epochs.safetensors', self.watched, dict(rows=self.watched_rows().tolist()))
         if self.best: save_tensors(self.folder/'best.safetensors', self.best, min(self.history, key=lambda h: h['val_loss']))
-        save_checkpoint(self.folder, training_state(self.model.trained_state(), self.optimizer), note)
+        save_checkpoint(self.folder, training_state(self.model.trained_state(), self.optimizer) | {f'average/{k}': v for k,v in self.averaged.items()}, note)
     self.best, self.saved = {}, time.monotonic()
 
 @patch
@@ -172,7 +191,8 @@ def load(self:Training)->bool:    # whether there was a checkpoint
     if found is None: return False
     tensors, note = found
     self.model.load_trained_state(restore(tensors, self.optimizer))
-    self.history, self.place = note['history'], note['place']
+    self.history, self.place, self.steps = note['history'], note['place'], note['steps']
+    for k,v in self.averaged.items(): v.copy_(tensors[f'average/{k}'])
     self.scaler.load_state_dict(note['scaler'])
     self.watched = load_tensors(self.folder/'epochs.safetensors')[0]
     return True
@@ -182,13 +202,32 @@ def watched_rows(self:Training)->np.ndarray:    # (W,)
     "Rows of the validation pictures whose embeddings are kept after every epoch"
     return np.sort(np.random.default_rng(0).permutation(len(self.splits['val'].inputs.data.file_names))[:WATCHED])
 
+# %% ../nbs/16_train.ipynb #e64dc5a4
+@patch
+def take_average(self:Training):
+    "Move the average towards the weights of this step"
+    kept = min(self.experiment.average, (self.steps + 1)/(self.steps + 10))
+    for average,now in zip(self.averaged.values(), self.model.trained_state().values()):
+        if now.is_floating_point(): average.lerp_(now, 1 - kept)
+        else: average.copy_(now)
+
+@patch
+@contextmanager
+def averages(self:Training):
+    "Put the average in the place of the weights for a while"
+    if not self.averaged: yield; return
+    now = {k: v.detach().clone() for k,v in self.model.trained_state().items()}
+    self.model.load_trained_state(self.averaged)
+    try: yield
+    finally: self.model.load_trained_state(now)
+
 # %% ../nbs/16_train.ipynb #2e992c3f
 @patch
 def remaining(self:Training):    # yields (rows of a group's pictures, list of batches of captions)
     "What is left of the running epoch"
     split, done, seen = self.splits['train'], 0, self.place['seen']
     rng = np.random.default_rng([self.experiment.seed, self.epoch])
-    for rows,batches in epoch_batches(split.image_of_text, len(split.inputs.data.file_names), self.experiment.batch_size, split.inputs.group, rng):
+    for rows,batches in epoch_batches(split.image_of_text, len(split.inputs.data.file_names), self.experiment.batch_size, split.inputs.group, rng, self.experiment.whole_pictures):
         todo = [texts for texts,end in zip(batches, done + np.cumsum([len(b) for b in batches])) if end > seen]
         done += sum(map(len, batches))
         if todo: yield rows, todo
@@ -204,12 +243,17 @@ def step(self:Training,
     split, e = self.splits['train'], self.experiment
     for g in self.optimizer.param_groups: g['lr'] = learning_rate(e, len(self.history) + self.place['seen']/len(split.text))
     image = split.image_of_text[texts]                                               # (B,)
-    picture = np.searchsorted(rows, image)                                           # (B,) where they stand in the group
-    places = own_pairs(picture)                                                      # (b,) the pairs of this process
-    text = split.text[texts].to(self.device)                                         # (B, D)
+    seen, pair = np.unique(image, return_inverse=True) if e.whole_pictures else (image, slice(None))    # (U,) what is embedded, once if all captions are there
+    picture = np.searchsorted(rows, seen)                                            # (U,) where they stand in the group
+    places = own_pairs(picture)                                                      # (u,) those of this process
+    text = self.model.text(split.text[texts].to(self.device))                        # (B, D)
+    if not is_first(): text = text.detach() + 0*text                                 # its gradients are summed, and count once
     ids = torch.from_numpy(image).to(self.device)
-    return train_step(lambda part: self.model.trained(part.to(self.device)), x[picture[places]//process()[1]], places,
-                      lambda features: info_nce_loss(features, text, e.temperature, ids, e.same_image), len(texts), self.optimizer, self.scaler, e.micro_batch)
+    loss = train_step(lambda part: self.model.trained(part.to(self.device)), x[picture[places]//process()[1]], places,
+                      lambda features: info_nce_loss(features[pair], text, e.temperature, ids, e.same_image), len(seen), self.optimizer, self.scaler, e.micro_batch)
+    if self.averaged: self.take_average()
+    self.steps += 1
+    return loss
 
 # %% ../nbs/16_train.ipynb #3605bbcc
 @patch
@@ -288,9 +332,10 @@ def validate(self:Training)->dict:    # loss and recalls; empty in all processes
     image_emb = embed_images(self.model, split.inputs, self.device, together=True)
     self.watched[str(self.epoch)] = image_emb[self.watched_rows()].half()
     if not is_first(): return {}
-    loss = validation_loss(image_emb, split.text, split.image_of_text, self.experiment.temperature)
+    text_emb = self.model.texts(split.text)
+    loss = validation_loss(image_emb, text_emb, split.image_of_text, self.experiment.temperature)
     if not math.isfinite(loss): raise LabError(f'{name}: the validation loss is {loss}; training has diverged, try a smaller learning rate')
-    recall = retrieval_metrics(image_emb, split.text, split.image_of_text)
+    recall = retrieval_metrics(image_emb, text_emb, split.image_of_text)
     return dict(val_loss=loss) | {k: v for k,v in recall.items() if 'R@' in k}
 
 # %% ../nbs/16_train.ipynb #755ec700
@@ -307,10 +352,12 @@ def finish_epoch(self:Training,
     train_loss:float,  # from `train_epoch`
 ):
     "Validate, and write down what the epoch has brought"
-    row = dict(epoch=self.epoch, train_loss=train_loss) | self.validate()
+    with self.averages():
+        row = dict(epoch=self.epoch, train_loss=train_loss) | self.validate()
+        best = is_first() and row['val_loss'] <= min([h['val_loss'] for h in self.history], default=math.inf)
+        if best: self.best = {k: v.detach().cpu().clone() for k,v in self.model.trained_state().items()}
     self.history.append(row | dict(lr=self.optimizer.param_groups[0]['lr'], seconds=self.count_time()))
     if is_first():
-        if row['val_loss'] == min(h['val_loss'] for h in self.history): self.best = {k: v.detach().cpu().clone() for k,v in self.model.trained_state().items()}
         with whole_file(self.folder/'history.csv') as part: pd.DataFrame(self.history).to_csv(part, index=False)
     self.place = dict(seen=0, total=0., seconds=0.)
     if time.monotonic() - self.saved >= self.save_every: self.save()
