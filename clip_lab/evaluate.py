@@ -211,7 +211,7 @@ def interpret(
         change = f'{column} vs {first}'
         low, high = row[[f'{change} low', f'{change} high']]
         verdict = '' if np.isnan(low) else f" ({low:+.1f} to {high:+.1f}: {'real' if is_real(table, name, change) else 'may be luck'})"
-        changes.append(f'{title} {row[change]:+.1f}{verdict}')
+        changes.append(f'{title} {round(row[change], 1) + 0:+.1f}{verdict}')      # + 0 makes 0 of -0
     return f'{line}; against {first}, in points with the 95 % interval: ' + ', '.join(changes) + '.'
 
 # %% ../nbs/17_evaluate.ipynb #5c259977
@@ -225,7 +225,7 @@ def readable(
     first = table.index[0]
     def cell(row, column):
         if row.name == first: return f'{row[column]:.1f}'
-        changes = [f"{row[f'{column} {title}']:+.1f}{'*' if is_real(table, row.name, f'{column} {title}') else ''}" for title in (f'vs {first}', 'vs before')]
+        changes = [f"{round(row[f'{column} {title}'], 1) + 0:+.1f}{'*' if is_real(table, row.name, f'{column} {title}') else ''}" for title in (f'vs {first}', 'vs before')]
         return f'{row[column]:.1f} ({", ".join(changes)})'
     shown = pd.DataFrame({title: table.apply(cell, axis=1, column=c) for c,title in NAMED.items()})
     protocol = table.protocol.iloc[0]
