@@ -21,7 +21,7 @@ from .scenes import SPLITS, make_scenes
 from .presets import choose_preset, cleaned, parts_of, provide
 from .devices import in_turn, is_first, pick_device, use_precision
 from .encoders import image_features, load_image_encoder, load_text_encoder, text_embeddings
-from .train import EXPERIMENTS
+from .train import ALL_EXPERIMENTS
 from .visualize import data_overview, save_figure
 from .comparison import load_clip
 from .experiment import Lab, evaluate_reference, open_lab, run_experiment, writable
@@ -41,7 +41,7 @@ def check_numbers(
 
 # %% ../nbs/31_lab.ipynb #1d12844b
 def choose_experiments(
-    names:str,               # keys of `EXPERIMENTS`, separated by commas
+    names:str,               # keys of `ALL_EXPERIMENTS`, separated by commas
     epochs:int=None,         # for all of them; None keeps their own
     batch_size:int=None,     # for all of them; None keeps their own
     seed:int=0,              # for all of them
@@ -52,9 +52,9 @@ def choose_experiments(
     check_numbers(1, epochs=epochs, batch_size=batch_size, micro_batch=micro_batch); check_numbers(0, seed=seed)
     names = [n.strip() for n in names.split(',')]
     for n in names:
-        if n not in EXPERIMENTS: raise LabError(f'--experiments {n}: unknown; choose from {", ".join(EXPERIMENTS)}')
+        if n not in ALL_EXPERIMENTS: raise LabError(f'--experiments {n}: unknown; choose from {", ".join(ALL_EXPERIMENTS)}')
     change = {k: v for k,v in dict(epochs=epochs, batch_size=batch_size, seed=seed, micro_batch=micro_batch, frozen_norm=frozen_norm or None).items() if v is not None}
-    return [replace(e, **change) for n,e in EXPERIMENTS.items() if n in names]
+    return [replace(e, **change) for n,e in ALL_EXPERIMENTS.items() if n in names]
 
 # %% ../nbs/31_lab.ipynb #bcf9d778
 def _sum_up(lab, reference, given):
@@ -69,7 +69,7 @@ def run(
     data:str=None,                         # a folder of captioned photos to use instead of the preset's own data
     split:str='own',                       # own, or karpathy: 113,287 photos of COCO 2014 to train, 5,000 to validate, 5,000 to test
     kaggle:str=None,                       # flickr8k: another data set's handle on Kaggle
-    experiments:str='baseline,mod1,mod2',  # which, separated by commas
+    experiments:str='baseline,mod1,mod2',  # which, separated by commas; there is best, too
     image_encoder:str=None,                # efficientnet_lite0 or resnet50, optionally with :WEIGHTS
     text_encoder:str=None,                 # all-MiniLM-L6-v2, openai/clip-vit-base-patch32 or a local folder
     epochs:int=None,                       # for all experiments
