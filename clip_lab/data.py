@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['NEEDED', 'JITTER', 'CaptionDataset', 'keep', 'read_captions', 'caption_files', 'split_folder', 'find_split',
            'read_split', 'upright_rgb', 'load_image', 'choose_subset', 'save_ids', 'subset_from_file', 'check_disjoint',
-           'side_by_side', 'square', 'adjust', 'color_jitter', 'random_crop', 'ImageTransform', 'pixel_batches']
+           'side_by_side', 'square', 'adjust', 'color_jitter', 'random_view', 'ImageTransform', 'pixel_batches']
 
 # %% ../nbs/01_data.ipynb #16da6f7d
 import cv2, hashlib, json, os
@@ -239,18 +239,22 @@ def color_jitter(
     return pixels
 
 # %% ../nbs/01_data.ipynb #a0044fd4
-def random_crop(
-    image:Image.Image,        # any size
-    size:int,                 # side of the result, in pixels
-    rng:np.random.Generator,  # where the random numbers come from
-    least:float=0.5,          # share of the picture's area
+def random_view(
+    image:Image.Image,            # any size
+    size:int,                     # side of the result, in pixels
+    rng:np.random.Generator,      # where the random numbers come from
+    changes:str='crop, mirror',   # any of crop, mirror and turn
 )->Image.Image:
-    "Cut out a random part, scale it, and mirror it half of the time"
+    "Look at a picture in a random way"
+    if 'turn' in changes: image = image.rotate(rng.uniform(-15, 15), Image.Resampling.BILINEAR, fillcolor=(128, 128, 128))
+    image = _random_part(image, size, rng) if 'crop' in changes else square(image, size)
+    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if 'mirror' in changes and rng.random() < .5 else image
+
+def _random_part(image, size, rng, least=.5):
     area, ratio = image.width*image.height*rng.uniform(least, 1), np.exp(rng.uniform(-1, 1)*np.log(4/3))
     w, h = min(image.width, round((area*ratio)**.5)), min(image.height, round((area/ratio)**.5))
     x, y = rng.integers(image.width - w + 1), rng.integers(image.height - h + 1)
-    part = image.resize((size, size), Image.Resampling.BILINEAR, (x, y, x + w, y + h), reducing_gap=3)
-    return part.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < .5 else part
+    return image.resize((size, size), Image.Resampling.BILINEAR, (x, y, x + w, y + h), reducing_gap=3)
 
 # %% ../nbs/01_data.ipynb #7d35fee0
 @dataclass(frozen=True)
@@ -260,11 +264,11 @@ class ImageTransform:
     mean: tuple           # (3,) channel means, of pixels scaled to 0..1
     std: tuple            # (3,) channel standard deviations
     jitter: bool = False  # ColorJitter before normalising
-    crop: bool = False    # a random part of the picture, perhaps mirrored
+    changes: str = ''     # of shape, at random: any of crop, mirror and turn
 
     def view(self, image:Image.Image, rng=None)->np.ndarray:    # (size, size, 3) uint8
         "The picture as it will be seen, before normalising"
-        image = random_crop(image, self.size, rng) if self.crop else square(image, self.size)
+        image = random_view(image, self.size, rng, self.changes) if self.changes else square(image, self.size)
         return color_jitter(image, rng) if self.jitter else np.asarray(image)
     def pixels(self, views)->torch.Tensor:                      # (B, 3, size, size)
         "Normalise a batch of views"

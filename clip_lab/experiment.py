@@ -100,14 +100,14 @@ def build(
 ):                          # RetrievalModel, {'train': Split, 'val': Split...}
     "The model of an experiment, untrained, and its data"
     encoder = load_image_encoder(lab.preset.image_encoder)
-    e, size = experiment, lab.preset.size
-    model = RetrievalModel(encoder, lab.text['val'].shape[1], e.train_last, e.seed, e.frozen_norm, e.stages, e.dropout, e.text_projection)
+    e, size = experiment, experiment.enlarged(lab.preset.size)
+    model = RetrievalModel(encoder, lab.text['val'].shape[1], e.train_last, e.seed, e.frozen_norm, e.stages, e.dropout, e.text_projection, e.hidden, e.penultimate, e.heads)
     frozen, splits = model.frozen(lab.device), {}
     for split,data in lab.data.items():
         transform = ImageTransform(size, encoder.mean, encoder.std, e.jitter and split == 'train')
         fixed = not (transform.jitter or e.train_last)
         features = image_features(data, encoder, transform, lab.cache, lab.device, force=lab.force) if fixed else None
-        views = view_features(data, encoder, frozen, transform, e.views, lab.cache, lab.device, force=lab.force) if e.views and split == 'train' else None
+        views = view_features(data, encoder, frozen, transform, e.views, lab.cache, lab.device, e.changes, lab.force) if e.views and split == 'train' else None
         splits[split] = Split(ImageInputs(data, transform, frozen, features, e.seed, views=views), lab.text[split])
     return model, splits
 
@@ -341,4 +341,4 @@ def for_benchmark(
 )->ForBenchmark:
     "A trained experiment as `clip_benchmark` wants it"
     model, _ = load_trained(lab, experiment)
-    return ForBenchmark(model, load_text_encoder(lab.preset.text_encoder), lab.preset.size)
+    return ForBenchmark(model, load_text_encoder(lab.preset.text_encoder), experiment.enlarged(lab.preset.size))

@@ -157,7 +157,7 @@ def report_on(
     for name in ('settings.ini', '_quarto.yml', 'index.ipynb'): shutil.copyfile(root/name, copy/name)
     for name in ('nbs', 'clip_lab', 'tests'): shutil.copytree(root/name, copy/name, ignore=shutil.ignore_patterns('_data', '_cache', '_runs', '.*', '__pycache__'))
     collect(runs, copy/'nbs'/'results')
-    for page in ('index.ipynb', 'nbs/35_lab_report.ipynb'): _python(_EXECUTE, copy/page, cwd=(copy/page).parent, problem=f'{runs}: the report could not be made')
+    for page in ('index.ipynb', 'nbs/41_lab_report.ipynb'): _python(_EXECUTE, copy/page, cwd=(copy/page).parent, problem=f'{runs}: the report could not be made')
     return copy
 
 def _render(root, source):

@@ -43,12 +43,22 @@ class Experiment:
     micro_batch: int = 0          # pairs computed at once, where a batch does not fit into memory; 0: the whole batch
     frozen_norm: bool = False     # leave the statistics of BatchNorm layers in the last stage as they were pretrained
     stages: int = 1               # how many stages of the image encoder `train_last` means
-    views: int = 0                # cropped and mirrored views of a training picture, beside the picture itself
+    views: int = 0                # random looks at a training picture that are kept, beside the picture itself
+    changes: str = 'crop, mirror' # made to them: any of crop, mirror and turn
     whole_pictures: bool = False  # a batch holds all captions of its pictures
+    penultimate: bool = False     # the head sees the average over the stage before the last one, too
+    zoom: float = 1.              # enlarges the pictures by this factor
+    heads: int = 1                # each with a loss and a text map of its own; their cosines are averaged
     dropout: float = 0.           # in the head
+    hidden: int = 0               # width of the head's hidden layer; 0: that of the features
     text_projection: bool = False # train a linear map of the text embeddings too
+    mix: float = 0.               # a caption's embedding is mixed with another one of its picture, by a random share up to this
     warmup: float = 0.            # epochs in which the learning rate rises from 0
     average: float = 0.           # of the weights over the steps, so much of it is kept each time; 0: no average
+
+    def enlarged(self, side:int)->int:
+        "Side of the pictures in pixels, a multiple of 32 where they are enlarged"
+        return side if self.zoom == 1 else 32*round(side*self.zoom/32)
 
 # %% ../nbs/16_train.ipynb #49180318
 BASELINE = Experiment()
@@ -57,8 +67,8 @@ MOD2 = replace(MOD1, name='mod2', train_last=True, schedule='cosine', epochs=10,
 EXPERIMENTS = {e.name: e for e in (BASELINE, MOD1, MOD2)}
 
 # %% ../nbs/16_train.ipynb #38e1acba
-BEST = replace(BASELINE, name='best', train_last=True, stages=2, frozen_norm=True, views=4, whole_pictures=True, same_image='positive', batch_size=640, dropout=.3, text_projection=True,
-               optimizer='AdamW', weight_decay=.3, lr=1e-3, warmup=1, schedule='cosine', epochs=20, average=.99, temperature=.05)
+BEST = replace(BASELINE, name='best', train_last=True, frozen_norm=True, penultimate=True, zoom=1.43, views=4, heads=4, whole_pictures=True, same_image='positive', batch_size=640, dropout=.3, text_projection=True,
+               mix=.5, optimizer='AdamW', weight_decay=.3, lr=1e-3, warmup=1, schedule='cosine', average=.99, temperature=.05)
 ALL_EXPERIMENTS = EXPERIMENTS | dict(best=BEST)
 
 # %% ../nbs/16_train.ipynb #8c35b5ed
@@ -85,7 +95,7 @@ class ImageInputs:
         views:Vectors=None,        # (V*M, ...) kept outputs for all pictures in V views, one view after the other
     ):
         self.data, self.transform, self.frozen, self.seed, self.kept, self.views = data, transform, frozen, seed, features, views
-        if features is None:
+        if features is None or views is not None:
             one = self.look([0], 0)
             self.shape, group = one.shape[1:], max(1, min(group, HELD // (4*one[0].numel() if views else one.nbytes)))
         self.group = group
@@ -238,6 +248,30 @@ def remaining(self:Training):    # yields (rows of a group's pictures, list of b
         done += sum(map(len, batches))
         if todo: yield rows, todo
 
+# %% ../nbs/16_train.ipynb #fae121f3
+@patch
+def loss(self:Training,
+    features:torch.Tensor,   # (B, heads*D) of the pictures
+    text:torch.Tensor,       # (B, heads*D) of the captions
+    ids:torch.Tensor,        # (B,) the pictures' rows
+)->torch.Tensor:             # ()
+    "The mean of the heads' losses"
+    e, k = self.experiment, self.experiment.heads
+    return sum(info_nce_loss(f, t, e.temperature, ids, e.same_image) for f,t in zip(features.chunk(k, 1), text.chunk(k, 1))) / k
+
+# %% ../nbs/16_train.ipynb #100cdaed
+@patch
+def mixed(self:Training,
+    texts:np.ndarray,   # (B,) captions of the batch
+    image:np.ndarray,   # (B,) their pictures
+)->torch.Tensor:        # (B, D)
+    "Embeddings of captions, each mixed with another one of its picture if the experiment says so"
+    text, most = self.splits['train'].text[texts], self.experiment.mix
+    if not most: return text
+    rng, other = np.random.default_rng([self.experiment.seed, self.steps]), np.empty(len(image), int)
+    other[np.argsort(image, kind='stable')] = np.lexsort((rng.random(len(image)), image))
+    return torch.lerp(text, text[other], torch.from_numpy(most*rng.random((len(image), 1))).float())
+
 # %% ../nbs/16_train.ipynb #6e16a168
 @patch
 def step(self:Training,
@@ -252,11 +286,11 @@ def step(self:Training,
     seen, pair = np.unique(image, return_inverse=True) if e.whole_pictures else (image, slice(None))    # (U,) what is embedded, once if all captions are there
     picture = np.searchsorted(rows, seen)                                            # (U,) where they stand in the group
     places = own_pairs(picture)                                                      # (u,) those of this process
-    text = self.model.text(split.text[texts].to(self.device))                        # (B, D)
+    text = self.model.text(self.mixed(texts, image).to(self.device))                 # (B, D)
     if not is_first(): text = text.detach() + 0*text                                 # its gradients are summed, and count once
     ids = torch.from_numpy(image).to(self.device)
     loss = train_step(lambda part: self.model.trained(part.to(self.device)), x[picture[places]//process()[1]], places,
-                      lambda features: info_nce_loss(features[pair], text, e.temperature, ids, e.same_image), len(seen), self.optimizer, self.scaler, e.micro_batch)
+                      lambda features: self.loss(features[pair], text, ids), len(seen), self.optimizer, self.scaler, e.micro_batch)
     if self.averaged: self.take_average()
     self.steps += 1
     return loss
