@@ -69,7 +69,7 @@ def test_a_sentence_that_is_empty_or_too_long_is_said(page):
     page.get_by_text('reads the first 256').first.wait_for(timeout=60_000)
 
 def test_a_picture_finds_captions_and_is_classified(demo, page):
-    picture = sorted((demo[0]/'scenes'/'val').rglob('*.png'))[0]
+    picture = sorted((demo[0]/'scenes'/'val').rglob('*.jpg'))[0]
     page.get_by_role('tab', name='Find sentences').click()
     page.get_by_role('button', name='Find sentences', exact=True).click()
     page.get_by_text('Drop a picture first.').first.wait_for(timeout=60_000)

@@ -22,8 +22,8 @@ class Hub(BaseHTTPRequestHandler):
     def do_POST(self):
         body, path = self.body(), self.path.split('?')[0]
         self.asked.append(f'POST {path}')
+        if path != '/api/validate-yaml' and self.headers.get('Authorization') != 'Bearer hf_right': return self.answer(dict(error='Invalid username or password.'), 401, X_Error_Message='Invalid username or password.')
         if path == '/api/repos/create':
-            if self.headers.get('Authorization') != 'Bearer hf_right': return self.answer(dict(error='Invalid username or password.'), 401, X_Error_Message='Invalid username or password.')
             said = json.loads(body)
             return self.answer(dict(url=f"{self.address()}/{said.get('organization') or 'me'}/{said['name']}", name=said['name'], id='1'))
         if path == '/api/validate-yaml': return self.answer(dict(errors=[], warnings=[]))
