@@ -266,6 +266,10 @@ class ProjectionHead(nn.Sequential):
 # %% ../nbs/10_encoders.ipynb #13e8fa8a
 class Heads(nn.ModuleList):
     "Several heads; their unit vectors side by side"
+    def __init__(self,
+        heads,    # modules, each (B, W) -> (B, D)
+    ): super().__init__(heads)
+
     def forward(self, x):    # (B, W) -> (B, heads*D)
         "Run all of them"
         return torch.cat([nn.functional.normalize(head(x), dim=1) for head in self], 1)
