@@ -40,7 +40,7 @@ LADDER = [
     ('four heads', dict(heads=4)),
     ('four cropped and mirrored views', dict(views=4)),
     ('last stage trained', dict(train_last=True, frozen_norm=True)),
-    ('pictures enlarged, from 224 to 320 pixels', dict(zoom=1.43)),
+    ('pictures enlarged by 1.43', dict(zoom=1.43)),
 ]
 def climb(
     steps:list=LADDER,           # (words, changes)
@@ -256,7 +256,7 @@ def ladder_figure(
         ax.text(max(r['mR']) + .4, i, f'{means[i]:.1f}', va='center', fontsize=8)
     if goal: ax.axvline(goal, color=RED, lw=1, ls='--'); ax.text(goal, -.7, f'{goal:.1f}', color=RED, fontsize=8, ha='center')
     ax.set_yticks(range(len(rows)), [('+ ' if i else '') + r['words'] for i,r in enumerate(rows)], fontsize=8); ax.invert_yaxis(); ax.grid(axis='y', visible=False)
-    ax.set(xlabel='mR in %', xlim=(min(means)*.85, max(means)*1.05))
+    ax.set(xlabel='mR in %', xlim=(0, max(means)*1.1))
     return fig
 
 # %% ../nbs/32_ablation.ipynb #9f834361
