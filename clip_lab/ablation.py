@@ -31,10 +31,11 @@ LADDER = [
     ('batches of 640, learning rate 1e-3, warm-up, cosine', dict(batch_size=640, lr=1e-3, warmup=1, schedule='cosine', optimizer='AdamW')),
     ('all captions of a picture in one batch, all of them right', dict(whole_pictures=True, same_image='positive')),
     ('dropout and LayerNorm in the head', dict(dropout=.3)),
-    ('weight decay', dict(weight_decay=.3)),
+    ('weight decay 1', dict(weight_decay=1.)),
     ('temperature 0.05', dict(temperature=.05)),
     ('the stage before the last one, averaged too', dict(penultimate=True)),
     ('a linear map behind the text encoder', dict(text_projection=True)),
+    ('two earlier layers of the text encoder, averaged too', dict(text_layers=True)),
     ('captions mixed', dict(mix=.5)),
     ('weights averaged', dict(average=.99)),
     ('four heads', dict(heads=4)),
@@ -56,8 +57,8 @@ def frozen_best()->Experiment:
     "The last experiment of the way that trains no stage of the image encoder"
     return [e for _,e in climb() if not e.train_last][-1]
 
-ASIDE = [('dropout 0.5', dict(dropout=.5)), ('hidden layer twice as wide', dict(hidden=2944)), ('temperature 0.07', dict(temperature=.07)), ('other captions of a picture masked, not right', dict(same_image='masked')),
-         ('rotations too', dict(changes='crop, mirror, turn')), ('twice the epochs', dict(epochs=20)), ('BatchNorm statistics trained, with the last stage', dict(train_last=True)), ('two stages trained', dict(train_last=True, frozen_norm=True, stages=2))]
+ASIDE = [('no weight decay', dict(weight_decay=0.)), ('weight decay 0.3', dict(weight_decay=.3)), ('no averaged weights', dict(average=0.)), ('no mixed captions', dict(mix=0.)), ('batches of 1,280', dict(batch_size=1280)), ('eight heads', dict(heads=8)), ('dropout 0.5', dict(dropout=.5)), ('hidden layer twice as wide', dict(hidden=2944)), ('temperature 0.07', dict(temperature=.07)), ('other captions of a picture masked, not right', dict(same_image='masked')),
+         ('rotations too', dict(changes='crop, mirror, turn')), ('twice the epochs', dict(epochs=20))]
 WISHES = [('weight decay 1e-4 (AdamW)', dict(optimizer='AdamW', weight_decay=1e-4)), ('weight decay 0.3 (AdamW)', dict(optimizer='AdamW', weight_decay=.3)), ('ColorJitter', dict(jitter=True)),
           ('mirror images, two views', dict(views=2, changes='mirror')), ('crops, two views', dict(views=2, changes='crop')), ('rotations, two views', dict(views=2, changes='turn')), ('30 epochs', dict(epochs=30))]
 BATCHES = 32, 256, 1024, 4096

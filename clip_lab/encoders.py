@@ -194,9 +194,15 @@ class TextEncoder:
         width:int,        # of the vectors
         max_tokens:int,   # longer captions are cut
     ):
-        self.name, self.tokenizer, self.width, self.max_tokens = name, tokenizer, width, max_tokens
+        self.name, self.tokenizer, self.width, self.max_tokens, self.layers = name, tokenizer, width, max_tokens, False
         self.model = model.requires_grad_(False).eval()
         self.weights = state_fingerprint(model)
+
+    def use_layers(self):
+        "Give the averages over two layers before the last one, too: the words themselves, and the middle of the network"
+        if self.model.config.hidden_size != self.width: raise LabError(f'--text-encoder {self.name}: its layers are {self.model.config.hidden_size} wide and its vectors {self.width}, where they must be equally wide')
+        self.layers, self.width = True, 3*self.width
+        return self
 
     def count_tokens(self, captions:list)->list:
         "How many tokens each caption would have, uncut"
@@ -208,9 +214,10 @@ class TextEncoder:
     def embed_tokens(self, ids, mask=None)->torch.Tensor:    # (B, T) -> (B, width)
         "Embed tokenized captions; without a mask, whatever follows a caption's end is padding"
         if mask is None: mask = self.mask_of(ids)
-        out = self.model(input_ids=ids, attention_mask=mask)
-        if hasattr(out, 'text_embeds'): return out.text_embeds.float()
-        return (out.last_hidden_state.float() * mask.unsqueeze(-1)).sum(1) / mask.sum(1, keepdim=True)    # mean over the caption's own tokens
+        out = self.model(input_ids=ids, attention_mask=mask, output_hidden_states=self.layers)
+        def mean(x): return (x.float() * mask.unsqueeze(-1)).sum(1) / mask.sum(1, keepdim=True)           # over the caption's own tokens
+        whole, inner = out.text_embeds.float() if hasattr(out, 'text_embeds') else mean(out.last_hidden_state), out.hidden_states
+        return torch.cat([whole, mean(inner[0]), mean(inner[len(inner)//2])], 1) if self.layers else whole
     def mask_of(self, ids)->torch.Tensor:    # (B, T), 1 for a caption's own tokens
         "Where the captions are, in padded tokens"
         padding = ids == self.tokenizer.pad_token_id
@@ -276,8 +283,8 @@ class Heads(nn.ModuleList):
 
 def _several(n, make): return make() if n == 1 else Heads(make() for _ in range(n))
 
-def _same(width):    # a linear map that begins as none
-    linear = nn.Linear(width, width, bias=False)
+def _same(in_width, out_width):    # a linear map that begins as the first of its inputs, unchanged
+    linear = nn.Linear(in_width, out_width, bias=False)
     nn.init.eye_(linear.weight)
     return linear
 
@@ -339,6 +346,7 @@ class RetrievalModel(nn.Module):
         hidden:int=0,                  # width of the head's hidden layer; 0: that of the features
         penultimate:bool=False,        # give the head the average over the stage before the last one, too
         heads:int=1,                   # how many heads, each with a text map of its own
+        text_layers:bool=False,        # this map reads three layers, as `TextEncoder.use_layers` gives them
     ):
         super().__init__()
         if penultimate: encoder.use_penultimate()
@@ -346,7 +354,8 @@ class RetrievalModel(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.head = _several(heads, lambda: ProjectionHead(encoder.width, out_width, dropout, hidden))
-        self.heads, self.text = heads, _several(heads, (lambda: _same(out_width)) if text_projection else nn.Identity)
+        self.heads, self.width, self.text_layers = heads, heads*out_width, text_layers
+        self.text = _several(heads, (lambda: _same(3*out_width if text_layers else out_width, out_width)) if text_projection or text_layers else nn.Identity)
 
     def frozen(self, device=torch.device('cpu'))->FrozenPart:
         "The part that training does not change"
@@ -380,10 +389,10 @@ def load_trained_state(self:RetrievalModel,
 class MappedText:
     "Caption embeddings behind a model's text projection, row by row as they are read"
     def __init__(self,
-        text,         # (N, D) embeddings
-        map_text,     # function of (B, D) -> (B, heads*D)
-        heads:int=1,  # of the model
-    ): self.text, self.map_text, self.shape = text, map_text, (text.shape[0], heads*text.shape[1])
+        text,       # (N, W) embeddings
+        map_text,   # function of (B, W) -> (B, width)
+        width:int,  # of what it gives
+    ): self.text, self.map_text, self.shape = text, map_text, (text.shape[0], width)
 
     def __len__(self): return len(self.text)
     def __getitem__(self, i)->torch.Tensor:
@@ -392,11 +401,11 @@ class MappedText:
 
 @patch
 def texts(self:RetrievalModel,
-    text,  # (N, D) embeddings of captions
-):         # (N, D), to be compared with the model's pictures
+    text,  # (N, W) embeddings of captions
+):         # (N, heads*D), to be compared with the model's pictures
     "Caption embeddings as this model sees them"
     if isinstance(self.text, nn.Identity): return text
-    return MappedText(text, lambda x: self.text(x.to(next(self.parameters()).device)).cpu(), self.heads)
+    return MappedText(text, lambda x: self.text(x.to(next(self.parameters()).device)).cpu(), self.width)
 
 # %% ../nbs/10_encoders.ipynb #e566d713
 def sentence_embeddings(
@@ -414,7 +423,7 @@ def sentence_embeddings(
         for i in progress(range(0, len(todo), batch_size), f'encoding {len(todo):,} captions'):
             batch = todo[i:i+batch_size]
             yield batch, encoder([sentences[i] for i in batch], device).cpu().numpy()
-    key = dict(encoder=encoder.name, weights=encoder.weights, max_tokens=encoder.max_tokens, precision=precision_of(device))
+    key = dict(encoder=encoder.name, weights=encoder.weights, max_tokens=encoder.max_tokens, precision=precision_of(device)) | (dict(layers=3) if encoder.layers else {})
     return cached_vectors(folder, 'text', key, sentences, encoder.width, compute, dtype or kept_as(), force=force)
 
 # %% ../nbs/10_encoders.ipynb #324f0d6e

@@ -29,7 +29,7 @@ from .visualize import BLUE, STYLE, figure
 
 # %% ../nbs/33_pretrained.ipynb #28ea5872
 FORMAT = 1
-SHAPE = 'train_last', 'frozen_norm', 'stages', 'dropout', 'text_projection', 'hidden', 'penultimate', 'heads'
+SHAPE = 'train_last', 'frozen_norm', 'stages', 'dropout', 'text_projection', 'hidden', 'penultimate', 'heads', 'text_layers'
 
 def _check_run(folder):
     inside = sorted(p.parent.name for p in folder.glob('*/config.json'))
@@ -67,14 +67,16 @@ class ClipLab:
         encoder = _encoder('--image-encoder', load_image_encoder, config['image_encoder'], image_encoder)
         self.transform = ImageTransform(config['image_size'], encoder.mean, encoder.std)
         self.text_encoder = _encoder('--text-encoder', load_text_encoder, config['text_encoder'], text_encoder)
-        self.model = RetrievalModel(encoder, self.text_encoder.width, **config['shape']).load_trained_state(state).to(self.device).eval()
+        width = self.text_encoder.width
+        if config['shape'].get('text_layers'): self.text_encoder.use_layers()
+        self.model = RetrievalModel(encoder, width, **config['shape']).load_trained_state(state).to(self.device).eval()
         self.frozen = self.model.frozen(self.device)
 
     def __repr__(self): return f'ClipLab({self.config["name"]}: {self.config["image_encoder"]["name"]} + {self.config["text_encoder"]["name"]}, {self.config["trained_on"]["images"]:,} pictures)'
     @property
     def width(self)->int:
         "Of the embeddings"
-        return self.text_encoder.width * self.model.heads
+        return self.model.width
     @classmethod
     def from_run(cls,
         folder:str|Path,  # of a run, such as _runs/scenes/baseline

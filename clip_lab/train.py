@@ -52,6 +52,7 @@ class Experiment:
     dropout: float = 0.           # in the head
     hidden: int = 0               # width of the head's hidden layer; 0: that of the features
     text_projection: bool = False # train a linear map of the text embeddings too
+    text_layers: bool = False     # this map reads two earlier layers of the text encoder, too
     mix: float = 0.               # a caption's embedding is mixed with another one of its picture, by a random share up to this
     warmup: float = 0.            # epochs in which the learning rate rises from 0
     average: float = 0.           # of the weights over the steps, so much of it is kept each time; 0: no average
@@ -67,8 +68,8 @@ MOD2 = replace(MOD1, name='mod2', train_last=True, schedule='cosine', epochs=10,
 EXPERIMENTS = {e.name: e for e in (BASELINE, MOD1, MOD2)}
 
 # %% ../nbs/16_train.ipynb #38e1acba
-BEST = replace(BASELINE, name='best', train_last=True, frozen_norm=True, penultimate=True, zoom=1.43, views=4, heads=4, whole_pictures=True, same_image='positive', batch_size=640, dropout=.3, text_projection=True,
-               mix=.5, optimizer='AdamW', weight_decay=.3, lr=1e-3, warmup=1, schedule='cosine', average=.99, temperature=.05)
+BEST = replace(BASELINE, name='best', train_last=True, frozen_norm=True, penultimate=True, zoom=1.43, views=4, heads=4, whole_pictures=True, same_image='positive', batch_size=640, dropout=.3, text_projection=True, text_layers=True,
+               mix=.5, optimizer='AdamW', weight_decay=1., lr=1e-3, warmup=1, schedule='cosine', average=.99, temperature=.05)
 ALL_EXPERIMENTS = EXPERIMENTS | dict(best=BEST)
 
 # %% ../nbs/16_train.ipynb #8c35b5ed
