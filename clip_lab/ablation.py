@@ -255,7 +255,7 @@ def ladder_figure(
     for i,r in enumerate(rows):
         ax.plot(r['mR'], [i]*len(r['mR']), 'o', color='black', ms=3)
         ax.text(max(r['mR']) + .4, i, f'{means[i]:.1f}', va='center', fontsize=8)
-    if goal: ax.axvline(goal, color=RED, lw=1, ls='--'); ax.text(goal, -.7, f'{goal:.1f}', color=RED, fontsize=8, ha='center')
+    if goal: ax.axvline(goal, color=RED, lw=1, ls='--'); ax.text(goal + .4, -.7, f'{goal:.1f}', color=RED, fontsize=8)
     ax.set_yticks(range(len(rows)), [('+ ' if i else '') + r['words'] for i,r in enumerate(rows)], fontsize=8); ax.invert_yaxis(); ax.grid(axis='y', visible=False)
     ax.set(xlabel='mR in %', xlim=(0, max(means)*1.1))
     return fig
