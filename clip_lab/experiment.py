@@ -120,7 +120,7 @@ def build(
     "The model of an experiment, untrained, and its data"
     encoder = load_image_encoder(lab.preset.image_encoder)
     e, size = experiment, experiment.enlarged(lab.preset.size)
-    model = RetrievalModel(encoder, lab.text['val'].shape[1], e.train_last, e.seed, e.frozen_norm, e.stages, e.dropout, e.text_projection, e.hidden, e.penultimate, e.heads, e.text_layers)
+    model = RetrievalModel(encoder, lab.text['val'].shape[1], e.train_last, e.seed, e.frozen_norm, e.stages, e.dropout, e.text_projection, e.hidden, e.penultimate, e.heads, e.text_layers, e.learn_temperature)
     frozen, text, splits = model.frozen(lab.device), text_read(lab, e.text_layers, lab.force), {}
     for split,data in lab.data.items():
         transform = ImageTransform(size, encoder.mean, encoder.std, e.jitter and split == 'train')
@@ -285,7 +285,7 @@ def evaluate_experiment(
     save_ranks(folder/'ranks.safetensors', ranks)
     figures = dict(loss_curves=lambda: loss_curves(history, f'{name}: training', experiment.batch_size),
                    retrievals=lambda: top_retrievals(data, image_emb, text_emb, lab.queries, f'{name}: top 5 pictures for a caption'),
-                   classification=lambda: classification_chart(data, image_emb, text_emb, choose_candidates(data), f'{name}: zero-shot classification', experiment.temperature),
+                   classification=lambda: classification_chart(data, image_emb, text_emb, choose_candidates(data), f'{name}: zero-shot classification', float(model.temperature(experiment.temperature))),
                    transcript=lambda: transcript_figure(text, f'{name}: evaluation'))
     if lab.drawn:
         for title,draw in progress(figures.items(), f'drawing {name}'): save_figure(draw(), folder/'figures'/f'{title}.png')

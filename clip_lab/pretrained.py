@@ -29,7 +29,7 @@ from .visualize import BLUE, STYLE, figure
 
 # %% ../nbs/33_pretrained.ipynb #28ea5872
 FORMAT = 1
-SHAPE = 'train_last', 'frozen_norm', 'stages', 'dropout', 'text_projection', 'hidden', 'penultimate', 'heads', 'text_layers'
+SHAPE = 'train_last', 'frozen_norm', 'stages', 'dropout', 'text_projection', 'hidden', 'penultimate', 'heads', 'text_layers', 'learn_temperature'
 
 def _check_run(folder):
     inside = sorted(p.parent.name for p in folder.glob('*/config.json'))
@@ -123,7 +123,7 @@ def classify(self:ClipLab,
 )->dict:                           # sentence -> probability, best first
     "How probable each of several sentences is for a picture"
     labels = list(dict.fromkeys(labels))
-    p = probabilities(self.embed_pictures([picture]), self.embed_texts(labels), self.config['temperature'])[0]
+    p = probabilities(self.embed_pictures([picture]), self.embed_texts(labels), float(self.model.temperature(self.config['temperature'])))[0]
     return {labels[i]: float(p[i]) for i in np.argsort(-p, kind='stable')}
 
 # %% ../nbs/33_pretrained.ipynb #22ce7efe

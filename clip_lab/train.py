@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['BASELINE', 'MOD1', 'MOD2', 'EXPERIMENTS', 'BEST', 'ALL_EXPERIMENTS', 'HELD', 'WATCHED', 'Experiment', 'learning_rate',
-           'ImageInputs', 'Split', 'epoch_batches', 'Training', 'embed_images', 'validation_loss', 'load_epochs',
-           'train']
+           'ImageInputs', 'Split', 'epoch_batches', 'Training', 'counted_once', 'embed_images', 'validation_loss',
+           'load_epochs', 'train']
 
 # %% ../nbs/16_train.ipynb #7959225c
 import math, time
@@ -56,6 +56,7 @@ class Experiment:
     mix: float = 0.               # a caption's embedding is mixed with another one of its picture, by a random share up to this
     warmup: float = 0.            # epochs in which the learning rate rises from 0
     average: float = 0.           # of the weights over the steps, so much of it is kept each time; 0: no average
+    learn_temperature: bool = False # train the temperature too
 
     def enlarged(self, side:int)->int:
         "Side of the pictures in pixels, a multiple of 32 where they are enlarged"
@@ -249,6 +250,13 @@ def remaining(self:Training):    # yields (rows of a group's pictures, list of b
         done += sum(map(len, batches))
         if todo: yield rows, todo
 
+# %% ../nbs/16_train.ipynb #a8e35c17
+def counted_once(
+    x:torch.Tensor,  # the same in every process
+)->torch.Tensor:     # the same
+    "Let gradients through in the first process only"
+    return x if is_first() else x.detach() + 0*x
+
 # %% ../nbs/16_train.ipynb #fae121f3
 @patch
 def loss(self:Training,
@@ -258,7 +266,9 @@ def loss(self:Training,
 )->torch.Tensor:             # ()
     "The mean of the heads' losses"
     e, k = self.experiment, self.experiment.heads
-    return sum(info_nce_loss(f, t, e.temperature, ids, e.same_image) for f,t in zip(features.chunk(k, 1), text.chunk(k, 1))) / k
+    temperature = self.model.temperature(e.temperature)
+    if e.learn_temperature: temperature = counted_once(temperature)
+    return sum(info_nce_loss(f, t, temperature, ids, e.same_image) for f,t in zip(features.chunk(k, 1), text.chunk(k, 1))) / k
 
 # %% ../nbs/16_train.ipynb #100cdaed
 @patch
@@ -287,8 +297,7 @@ def step(self:Training,
     seen, pair = np.unique(image, return_inverse=True) if e.whole_pictures else (image, slice(None))    # (U,) what is embedded, once if all captions are there
     picture = np.searchsorted(rows, seen)                                            # (U,) where they stand in the group
     places = own_pairs(picture)                                                      # (u,) those of this process
-    text = self.model.text(self.mixed(texts, image).to(self.device))                 # (B, D)
-    if not is_first(): text = text.detach() + 0*text                                 # its gradients are summed, and count once
+    text = counted_once(self.model.text(self.mixed(texts, image).to(self.device)))   # (B, D)
     ids = torch.from_numpy(image).to(self.device)
     loss = train_step(lambda part: self.model.trained(part.to(self.device)), x[picture[places]//process()[1]], places,
                       lambda features: self.loss(features[pair], text, ids), len(seen), self.optimizer, self.scaler, e.micro_batch)
@@ -374,7 +383,7 @@ def validate(self:Training)->dict:    # loss and recalls; empty in all processes
     self.watched[str(self.epoch)] = image_emb[self.watched_rows()].half()
     if not is_first(): return {}
     text_emb = self.model.texts(split.text)
-    loss = validation_loss(image_emb, text_emb, split.image_of_text, self.experiment.temperature)
+    loss = validation_loss(image_emb, text_emb, split.image_of_text, float(self.model.temperature(self.experiment.temperature)))
     if not math.isfinite(loss): raise LabError(f'{name}: the validation loss is {loss}; training has diverged, try a smaller learning rate')
     recall = retrieval_metrics(image_emb, text_emb, split.image_of_text)
     return dict(val_loss=loss) | {k: v for k,v in recall.items() if 'R@' in k}
