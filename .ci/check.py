@@ -9,7 +9,7 @@ START = time.time()
 
 def sh(command):
     "Run a command in the environment, pass its output through, return status and output"
-    env = os.environ | dict(PATH=f'{VENV/"bin"}{os.pathsep}{os.environ["PATH"]}', VIRTUAL_ENV=str(VENV), TQDM_DISABLE='1', MPLBACKEND='agg', PIP_NO_CACHE_DIR='1', OMP_NUM_THREADS='1')    # the notebooks are tested side by side, one a core
+    env = os.environ | dict(PATH=f'{VENV/"bin"}{os.pathsep}{os.environ["PATH"]}', VIRTUAL_ENV=str(VENV), TQDM_DISABLE='1', MPLBACKEND='agg', PIP_NO_CACHE_DIR='1', OMP_NUM_THREADS='1', PYTEST_ADDOPTS='-n 2 --dist loadfile')    # notebooks and test files run side by side, one a core
     print(f'\n[{time.time()-START:.0f} s] {command}', flush=True)
     process = subprocess.Popen(command, shell=True, cwd=TOP, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, executable='/bin/bash')
     lines = []

@@ -18,7 +18,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from PIL import Image
-from .files import LabError, file_sha256, in_threads, load_json, whole_file, write_json
+from .files import LabError, file_sha256, fingerprint, in_threads, load_json, whole_file, write_json
 from .data import ImageTransform, load_image, upright_rgb
 from .devices import pick_device
 from .encoders import RetrievalModel, load_image_encoder, load_text_encoder
@@ -35,13 +35,16 @@ def _check_run(folder):
     inside = sorted(p.parent.name for p in folder.glob('*/config.json'))
     if not folder.is_dir(): raise LabError(f'{folder}: no such run; clip_lab run makes one, such as _runs/scenes/baseline')
     if not (folder/'config.json').exists(): raise LabError(f'{folder}: ' + (f'holds the runs {", ".join(inside)}; name one of them, such as {folder/inside[0]}' if inside else 'not the folder of a run; it has no config.json'))
+    config = load_json(folder/'config.json')
+    if not isinstance(config, dict) or 'settings' not in config: raise LabError(f'{folder/"config.json"}: not the settings of a run of clip_lab; name a folder that clip_lab run has made')
+    return config
 
 def config_of_run(
     folder:str|Path,  # of a run, such as _runs/scenes/baseline
 )->dict:              # as in the config.json of a saved model
     "What the model of a run is made of"
-    folder = Path(folder); _check_run(folder)
-    s, measured = load_json(folder/'config.json')['settings'], load_json(folder/'metrics.json') if (folder/'metrics.json').exists() else {}
+    folder = Path(folder)
+    s, measured = _check_run(folder)['settings'], load_json(folder/'metrics.json') if (folder/'metrics.json').exists() else {}
     e, done = asdict(BASELINE) | s['experiment'], len((folder/'history.csv').read_text().splitlines()) - 1 if (folder/'history.csv').exists() else 0
     if done < e['epochs'] or not (folder/'best.safetensors').exists():
         raise LabError(f'{folder}: half-trained, {done} of {e["epochs"]} epochs; the command that began it goes on from there (clip_lab train --experiments {e["name"]} ...)')
@@ -177,8 +180,10 @@ def save_pretrained(self:ClipLab,
     encoders = {k: _portable(self.config[k]) for k in ('image_encoder', 'text_encoder')}
     config = self.config | encoders | dict(format=FORMAT, clip_lab=version('clip_lab'), sha256=file_sha256(folder/'model.safetensors'))
     with whole_file(folder/'README.md') as part: part.write_text(model_card(config))
-    write_json(folder/'config.json', config)
+    write_json(folder/'config.json', config | dict(fingerprint=_mark(config)))
     return folder
+
+def _mark(config): return fingerprint({k: v for k,v in config.items() if k != 'fingerprint'})
 
 # %% ../nbs/33_pretrained.ipynb #506d4dbe
 def read_pretrained(
@@ -188,13 +193,11 @@ def read_pretrained(
     folder = Path(folder)
     for name in ('config.json', 'model.safetensors'):
         if not (folder/name).is_file(): raise LabError(f'{folder}: {name} is missing; save the model again with save_pretrained, or fetch it again')
-    config = load_json(folder/'config.json')
-    made_by = f'{folder/"config.json"}: made by clip_lab {config.get("clip_lab", "?")} in format {config.get("format", "?")}'
-    if not isinstance(config.get('format'), int): raise LabError(f'{folder/"config.json"}: not the config of a saved clip_lab model; ClipLab.from_run reads the folder of a run')
-    if config['format'] > FORMAT: raise LabError(f'{made_by}, and this is clip_lab {version("clip_lab")}, which reads up to format {FORMAT}; pip install --upgrade clip_lab')
+    file, config = folder/'config.json', load_json(folder/'config.json')
+    if not isinstance(config, dict) or not isinstance(config.get('format'), int): raise LabError(f'{file}: not the config of a saved clip_lab model; ClipLab.from_run reads the folder of a run')
+    if config['format'] > FORMAT: raise LabError(f'{file}: made by clip_lab {config.get("clip_lab")} in format {config["format"]}, and this is clip_lab {version("clip_lab")}, which reads up to format {FORMAT}; pip install --upgrade clip_lab')
+    if config.get('fingerprint') != _mark(config): raise LabError(f'{file}: altered since it was saved (its fingerprint is not that of its content); fetch or save the model again')
     if file_sha256(folder/'model.safetensors') != config.get('sha256'): raise LabError(f'{folder/"model.safetensors"}: altered or cut off (its SHA-256 is not the one in config.json); fetch or save it again')
-    gone = {'name', 'shape', 'image_encoder', 'text_encoder', 'image_size', 'temperature', 'trained_on', 'measured'} - set(config)
-    if gone: raise LabError(f'{made_by}, but without {", ".join(sorted(gone))}; fetch or save it again')
     return config, load_tensors(folder/'model.safetensors')[0]
 
 # %% ../nbs/33_pretrained.ipynb #bd2f12cf
