@@ -164,7 +164,7 @@ def same_settings(
     settings:dict,  # of the run that is wanted
 ):
     "Make sure that a run was made with these settings"
-    there = flat(load_json(file).get('settings', {}))
+    there = flat(dict(experiment=asdict(Experiment()))) | flat(load_json(file).get('settings', {}))    # what is not there is younger than the run
     differ = [f'{k} is {v}, there {there.get(k)}' for k,v in flat(settings).items() if there.get(k) != v]
     if differ: raise LabError(f'{file}: that run was made with other settings ({"; ".join(differ[:3])}); choose another --out, or --force to replace it')
 
