@@ -17,6 +17,8 @@ lab = replace(open_lab(replace(PRESETS['scenes'], root='scenes', drawn=False), '
 for name,seed in (('one', 0), ('two', 1)): run_experiment(lab, replace(BASELINE, name=name, epochs=1, seed=seed), ('train', 'evaluate'))
 '''
 
+SERVE = 'import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from clip_lab.lab import main; sys.exit(main())'    # Ctrl-C reaches it wherever the tests are started
+
 def free_port():
     with socket.socket() as s:
         s.bind(('127.0.0.1', 0))
@@ -27,7 +29,7 @@ def demo(tmp_path_factory):
     pytest.importorskip('gradio'); pytest.importorskip('playwright.sync_api')
     here, port = tmp_path_factory.mktemp('demo'), free_port()
     subprocess.run([sys.executable, '-c', RUNS], cwd=here, check=True, capture_output=True)
-    command = [sys.executable, '-m', 'clip_lab.lab', 'demo', '_runs/small/one', '_runs/small/two', '--port', str(port)]
+    command = [sys.executable, '-c', SERVE, 'demo', '_runs/small/one', '_runs/small/two', '--port', str(port)]
     server = subprocess.Popen(command, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     for _ in range(240):
         try: urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f'http://127.0.0.1:{port}', timeout=2); break
