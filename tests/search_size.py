@@ -28,7 +28,7 @@ def measure(n, approximate):
         clock = time.perf_counter(); graph = approximate_index(index); found['graph_build_s'] = round(time.perf_counter() - clock, 1)
         times, hits = [], 0
         for q,right in zip(queries, exact):
-            clock = time.perf_counter(); near = graph.search(q.numpy(), 10); times.append(time.perf_counter() - clock)
+            clock = time.perf_counter(); graph.search(q.numpy(), 10); times.append(time.perf_counter() - clock)
             hits += len({name for name,_ in index.search_approximately(graph, q[None], 10)} & right)
         return found | dict(graph_query_ms=round(1000*float(np.median(times)), 2), graph_finds_of_ten=round(hits/len(queries), 2))
 

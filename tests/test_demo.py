@@ -1,6 +1,5 @@
 "The demo page in a real browser: two runs, a sentence, a picture, bad input, and nobody else asked. Needs Chromium, playwright and gradio; skipped where one is missing."
 import os, shutil, signal, socket, subprocess, sys, time, urllib.request
-from pathlib import Path
 import pytest
 
 CHROMIUM = next((p for name in ('chromium', 'chromium-browser', 'google-chrome') if (p := shutil.which(name))), None)

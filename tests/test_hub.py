@@ -1,7 +1,6 @@
 "There and back through a stand-in of the Hugging Face Hub on this machine: its commit and download paths, as huggingface_hub uses them."
 import base64, hashlib, json, os, subprocess, sys, threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 import pytest
 
 COMMIT = 'c' * 40
