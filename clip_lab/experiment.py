@@ -8,7 +8,7 @@ __all__ = ['writable', 'Lab', 'open_lab', 'text_reader', 'text_read', 'build', '
            'evaluate_experiment', 'work_on', 'run_experiment', 'evaluate_reference', 'for_benchmark']
 
 # %% ../nbs/26_experiment.ipynb #9da508c4
-import json, platform, shutil
+import json, platform, shutil, tempfile
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
@@ -42,8 +42,8 @@ def writable(
 )->Path:
     "The folder, after making sure that it can be written to"
     try:
-        with whole_file(Path(folder)/'.writable') as part: part.write_text('')
-        (Path(folder)/'.writable').unlink()
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder): pass        # under a name of its own: several processes may ask at once
     except OSError as e: raise LabError(f'{option} {folder}: cannot be written to ({e.strerror}); name another folder') from e
     return Path(folder)
 

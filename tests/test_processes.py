@@ -155,7 +155,7 @@ def test_a_run_of_two_processes_is_the_run_of_one(scenes, tmp_path):
         assert max(((a[k] - b[k]).norm()/a[k].norm()).item() for k in a) < 1e-5
 
 def test_best_with_two_processes_is_best_with_one(scenes, tmp_path):
-    "Whole pictures, several captions each, heads, text maps, mixed captions and averaged weights"
+    "Whole pictures, several captions each, heads, text maps, mixed captions, averaged weights and a trained temperature"
     script, runs = Path(__file__).with_name('two_processes_best.py'), [tmp_path/'one', tmp_path/'two']
     for start,out in zip((lambda *c: call([sys.executable, *map(str, c)], env=os.environ | dict(OMP_NUM_THREADS='1')), together), runs):
         done = start(script, scenes, out, tmp_path/'cache')
@@ -163,4 +163,4 @@ def test_best_with_two_processes_is_best_with_one(scenes, tmp_path):
     losses = [pd.read_csv(r/'scenes'/'best'/'history.csv')[['train_loss', 'val_loss']].to_numpy() for r in runs]
     assert (abs(losses[0] - losses[1])/losses[0]).max() < 1e-5
     a, b = (load_tensors(r/'scenes'/'best'/'best.safetensors')[0] for r in runs)
-    assert any(k.startswith('text.') for k in a) and max(((a[k] - b[k]).norm()/a[k].norm()).item() for k in a if a[k].is_floating_point()) < 1e-4
+    assert a['temperature_shift'] != 0 and any(k.startswith('text.') for k in a) and max(((a[k] - b[k]).norm()/a[k].norm()).item() for k in a if a[k].is_floating_point()) < 1e-4

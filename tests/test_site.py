@@ -51,7 +51,7 @@ def test_every_page_opens_without_a_request_or_an_error(chromium, pages):
     page.on('pageerror', lambda e: seen.append(str(e)))
     for file in pages:
         page.goto(file.as_uri())
-        page.evaluate('document.querySelectorAll("img").forEach(i => i.loading = "eager")')
+        page.evaluate('window.scrollTo(0, document.body.scrollHeight)')
         assert page.title() and page.locator('h1').count() == 1, file
     context.close()
     assert len(pages) > 35 and not seen

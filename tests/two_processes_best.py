@@ -9,4 +9,4 @@ from clip_lab.train import BEST
 data, out, cache = sys.argv[1:]
 with use_precision('float32'):
     lab = replace(open_lab(choose_preset('scenes', data), device='cpu', out=out, cache=cache), drawn=False)
-    run_experiment(lab, replace(BEST, dropout=0., zoom=1., views=2, heads=2, batch_size=64, epochs=2), ('train',))
+    run_experiment(lab, replace(BEST, dropout=0., zoom=1., views=2, heads=2, batch_size=64, epochs=2, learn_temperature=True), ('train',))
