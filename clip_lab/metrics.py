@@ -8,6 +8,7 @@ __all__ = ['LEVEL', 'BLOCK', 'TILE', 'PROTOCOLS', 'WAYS', 'Ranks', 'unique_ranks
 
 # %% ../nbs/12_metrics.ipynb #fac4b874
 import math
+from contextlib import contextmanager
 from typing import NamedTuple
 import numpy as np, pandas as pd, torch
 from torch.nn import functional as F
@@ -43,16 +44,19 @@ class Ranks(NamedTuple):
 
 # %% ../nbs/12_metrics.ipynb #3f663429
 LEVEL = 1e-9                # cosines closer than this are the same
-BLOCK, TILE = 1024, 1024    # captions, and pictures, whose scores are held at once
+BLOCK, TILE = 1024, 1024    # captions, and images, whose scores a CPU holds at once
 
-def _unit_rows(x, name):    # (B, D) of any kind -> float64
-    x = torch.as_tensor(x if torch.is_tensor(x) else np.array(x)).detach().cpu().double()
+def _rows(x, i):            # some rows of a tensor, an array or cached vectors
+    return x[i] if torch.is_tensor(x) else x[i.cpu().numpy()]
+
+def _unit_rows(x, name, device):    # (B, D) of any kind -> float64
+    x = torch.as_tensor(x if torch.is_tensor(x) else np.array(x)).detach().to(device).double()
     if not x.isfinite().all(): raise ValueError(f'{name} holds NaN or infinite values')
     return F.normalize(x, dim=1)
 
-def _own_scores(image, text, row):      # -> (N,) float64 score of each caption and its picture
+def _own_scores(image, text, row):      # -> (N,) float64 score of each caption and its image
     parts = (slice(i, i+BLOCK) for i in range(0, len(text), BLOCK))
-    return torch.cat([(_unit_rows(text[p], 'text_emb') * _unit_rows(image[row[p].numpy()], 'image_emb')).sum(1) for p in parts])
+    return torch.cat([(_unit_rows(text[p], 'text_emb', row.device) * _unit_rows(_rows(image, row[p]), 'image_emb', row.device)).sum(1) for p in parts])
 
 # %% ../nbs/12_metrics.ipynb #2c81d0aa
 class _Tile(NamedTuple):
@@ -61,13 +65,22 @@ class _Tile(NamedTuple):
     text: torch.Tensor    # (B, D) unit vectors, float64
     image: torch.Tensor   # (C, D) as they came
     scores: torch.Tensor  # (B, C) float32
-    space: tuple          # two tensors and an array of bool, (B, C), to work in
+    space: tuple          # two tensors and an array of bool, (B, C), to work in; on a GPU, which has memory of its own for this, nothing
+
+def _compare(scores, right, doubt, space):    # (B, C) -> (B, C) 1. where higher, places that are in doubt
+    if not space:
+        lead = scores - right
+        return (lead > doubt).float(), (lead.abs() <= doubt).flatten().nonzero()[:, 0]
+    lead, higher, close = space               # written over for every tile: memory that is new each time costs as much as the comparison
+    torch.sub(scores, right, out=lead)
+    torch.gt(lead, doubt, out=higher)
+    return higher, torch.from_numpy(np.flatnonzero(np.less_equal(lead.abs_().numpy(), doubt, out=close)))
 
 class _Count:
     "For each query: the weight of what scores higher than its right answer, and of what scores the same"
     def __init__(self, right, weight, by_caption):    # (Q,), (G,), whether the queries are captions
         self.right, self.weight, self.by_caption, self.doubtful = right, weight.double(), by_caption, []
-        self.above, self.level = torch.zeros(2, len(right), dtype=torch.float64)
+        self.above, self.level = torch.zeros(2, len(right), dtype=torch.float64, device=right.device)
 
     def _sum(self, mask, others):                     # (B, C) -> (B,) or (C,)
         weight = self.weight[others].to(mask.dtype)
@@ -76,46 +89,59 @@ class _Count:
         "Compare a tile, and note what is in doubt"
         queries, others = (tile.rows, tile.columns) if self.by_caption else (tile.columns, tile.rows)
         right = self.right[queries, None] if self.by_caption else self.right[queries]
-        lead, higher, close = tile.space              # (B, C), written over for every tile: memory that is new each time costs as much as the comparison
-        torch.sub(tile.scores, right.float(), out=lead)
-        above = self._sum(torch.gt(lead, doubt, out=higher), others)
-        doubtful = np.flatnonzero(np.less_equal(lead.abs_().numpy(), doubt, out=close))
-        if len(doubtful) > max(64, lead.numel()//256): return self._add_exactly(tile, right, queries, others)
-        self.above[queries] += above
-        i, j = np.divmod(doubtful, lead.shape[1])
-        self.doubtful.append((i + tile.rows.start, j + tile.columns.start))
+        higher, doubtful = _compare(tile.scores, right.float(), doubt, tile.space)
+        if len(doubtful) > max(64, higher.numel()//256): return self._add_exactly(tile, right, queries, others)
+        self.above[queries] += self._sum(higher, others)
+        columns = higher.shape[1]
+        self.doubtful.append((doubtful//columns + tile.rows.start, doubtful % columns + tile.columns.start))
     def _add_exactly(self, tile, right, queries, others):
-        lead = tile.text @ _unit_rows(tile.image, 'image_emb').T - right
+        lead = tile.text @ _unit_rows(tile.image, 'image_emb', right.device).T - right
         self.above[queries] += self._sum((lead > LEVEL).double(), others)
         self.level[queries] += self._sum((lead.abs() <= LEVEL).double(), others)
 
 # %% ../nbs/12_metrics.ipynb #64e5f2ab
 def _settle(count, first, text, image, row, own):     # the first caption of the block, its (B, D) unit vectors
     if not count.doubtful: return
-    i, j = (torch.from_numpy(np.concatenate(x)) for x in zip(*count.doubtful))
+    i, j = (torch.cat(x) for x in zip(*count.doubtful))
     count.doubtful, exact = [], own[i]
     others = (row[i] != j).nonzero()[:, 0]
-    for part in others.split(BLOCK): exact[part] = torch.linalg.vecdot(text[i[part] - first], _unit_rows(image[j[part].numpy()], 'image_emb'))
+    for part in others.split(BLOCK): exact[part] = torch.linalg.vecdot(text[i[part] - first], _unit_rows(_rows(image, j[part]), 'image_emb', row.device))
     queries, entries = (i, j) if count.by_caption else (j, i)
     lead = exact - count.right[queries]
     count.above.index_add_(0, queries, count.weight[entries] * (lead > LEVEL))
     count.level.index_add_(0, queries, count.weight[entries] * (lead.abs() <= LEVEL))
 
+def _sizes(device, block, n_texts, n_images):         # captions and images whose scores are held at once
+    if device.type == 'cpu': return min(block or BLOCK, n_texts), TILE
+    scores = min(2**27, torch.cuda.mem_get_info(device)[0]//64)       # a score and what becomes of it take some 40 bytes
+    tile = min(n_images, scores//BLOCK)
+    return min(block or scores//tile, n_texts), tile
+
+def _space(device, n): return (*torch.empty(3, n), np.empty(n, dtype=bool)) if device.type == 'cpu' else ()
+
+@contextmanager
+def _all_digits():      # no bfloat16 or TF32 in the place of float32, whatever the program around allows
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision('highest')
+    try: yield
+    finally: torch.set_float32_matmul_precision(before)
+
+@_all_digits()
 def _compare_all(counts, image, text, row, own, block):
     "Walk once over all scores"
-    doubt = 2**-23 * (image.shape[1]**.5 + 4)
-    gallery = torch.cat([_unit_rows(image[i:i+BLOCK], 'image_emb').float() for i in range(0, len(image), BLOCK)])      # (M, D)
-    block = min(block, len(text))
-    floats, bools = torch.empty(3, block*TILE), np.empty(block*TILE, dtype=bool)
+    doubt, device = 2**-23 * (image.shape[1]**.5 + 4), row.device
+    gallery = torch.cat([_unit_rows(image[i:i+BLOCK], 'image_emb', device).float() for i in range(0, len(image), BLOCK)])     # (M, D)
+    block, tile = _sizes(device, block, len(text), len(image))
+    space = _space(device, block*tile)
     for i in progress(range(0, len(text), block), 'ranking'):
-        unit = _unit_rows(text[i:i+block], 'text_emb')                                                                # (B, D)
+        unit = _unit_rows(text[i:i+block], 'text_emb', device)                                                                # (B, D)
         rows, query = slice(i, i + len(unit)), unit.float()
-        for j in range(0, len(gallery), TILE):
-            columns = slice(j, min(j + TILE, len(gallery)))
+        for j in range(0, len(gallery), tile):
+            columns = slice(j, min(j + tile, len(gallery)))
             shape = len(unit), columns.stop - j
-            scores, *space = (x[:math.prod(shape)].reshape(shape) for x in (*floats, bools))
-            tile = _Tile(rows, columns, unit, image[columns], torch.mm(query, gallery[columns].T, out=scores), space)
-            for count in counts: count.add(tile, doubt)
+            scores, *own_space = (x[:math.prod(shape)].reshape(shape) for x in space) if space else (None,)
+            this = _Tile(rows, columns, unit, image[columns], torch.mm(query, gallery[columns].T, out=scores), own_space)
+            for count in counts: count.add(this, doubt)
         for count in counts: _settle(count, i, unit, image, row, own)
 
 # %% ../nbs/12_metrics.ipynb #9487bbbc
@@ -123,13 +149,13 @@ def unique_ranks(
     image,             # (M, D) of any length
     text,              # (N, D) of any length
     row:torch.Tensor,  # (N,) row of each caption's picture
-    block:int=BLOCK,   # captions a block
+    block:int=None,    # captions a block
 ):                     # image to text, text to image
     "Ranks in a gallery where each picture stands once"
     own, captions = _own_scores(image, text, row), torch.bincount(row, minlength=len(image))                     # (N,), (M,)
-    best = torch.full((len(image),), -torch.inf, dtype=own.dtype).scatter_reduce(0, row, own, 'amax')             # (M,)
+    best = own.new_full((len(image),), -torch.inf).scatter_reduce(0, row, own, 'amax')             # (M,)
     right = torch.zeros_like(best).index_add(0, row, (own >= best[row] - LEVEL).double())                         # (M,) mostly 1
-    i2t, t2i = _Count(best, torch.ones(len(text)), False), _Count(own, torch.ones(len(image)), True)
+    i2t, t2i = _Count(best, own.new_ones(len(text)), False), _Count(own, own.new_ones(len(image)), True)
     _compare_all((i2t, t2i), image, text, row, own, block)
     asked = captions > 0
     return Ranks(i2t.above[asked], (i2t.level - right)[asked], right[asked]), Ranks(t2i.above, t2i.level - 1, torch.ones_like(own))
@@ -139,16 +165,16 @@ def paired_ranks(
     image,             # (M, D) of any length
     text,              # (N, D) of any length
     row:torch.Tensor,  # (N,) row of each caption's picture
-    block:int=BLOCK,   # captions a block
+    block:int=None,    # captions a block
 ):                     # image to text, text to image
     "Ranks in the N x N gallery of pairs, where only the own pair is right"
     own, copies = _own_scores(image, text, row), torch.bincount(row, minlength=len(image))     # (N,), (M,)
     order = torch.argsort(row, stable=True)
     nth = torch.empty_like(row)
-    nth[order] = torch.arange(len(row)) - (copies.cumsum(0) - copies)[row[order]]              # (N,) 0 for a picture's first caption
-    asked = torch.full((int(copies.max()), len(image)), torch.inf, dtype=own.dtype)            # (C, M) own score of its nth caption
+    nth[order] = torch.arange(len(row), device=row.device) - (copies.cumsum(0) - copies)[row[order]]              # (N,) 0 for a picture's first caption
+    asked = own.new_full((int(copies.max()), len(image)), torch.inf)            # (C, M) own score of its nth caption
     asked[nth, row] = own
-    i2t, t2i = [_Count(scores, torch.ones(len(text)), False) for scores in asked], _Count(own, copies, True)
+    i2t, t2i = [_Count(scores, own.new_ones(len(text)), False) for scores in asked], _Count(own, copies, True)
     _compare_all((*i2t, t2i), image, text, row, own, block)
     above, level = (torch.stack([getattr(c, what) for c in i2t])[nth, row] for what in ('above', 'level'))
     return Ranks(above, level - 1, torch.ones_like(own)), Ranks(t2i.above, t2i.level - 1, torch.ones_like(own))
@@ -162,7 +188,8 @@ def _checked(image_emb, text_emb, image_of_text):
     if image.shape[1] != text.shape[1]: raise ValueError(f'image_emb and text_emb differ in width: {tuple(image.shape)} and {tuple(text.shape)}')
     if row.shape != tuple(text.shape[:1]) or row.is_floating_point(): raise ValueError(f'image_of_text must be {len(text)} whole numbers, one a caption, not {row.dtype} of shape {tuple(row.shape)}')
     if row.min() < 0 or row.max() >= len(image): raise ValueError(f'image_of_text must lie between 0 and {len(image)-1}, the last row of image_emb')
-    return image, text, row.long()
+    device = image.device if torch.is_tensor(image) and image.is_cuda else torch.device('cpu')
+    return image, text, row.long().to(device)
 
 # %% ../nbs/12_metrics.ipynb #4c397b1c
 PROTOCOLS = dict(unique=unique_ranks, paired=paired_ranks)
@@ -173,12 +200,13 @@ def retrieval_ranks(
     text_emb,           # (N, D) one row a caption, as `image_emb`
     image_of_text,      # (N,) row of each caption's image
     protocol='unique',  # 'unique' or 'paired'
-    block=BLOCK,        # captions whose scores are held at once
+    block=None,         # captions whose scores are held at once; None: 1,024 on a CPU, and what fits on a GPU
 )->dict:                # 'i2t' and 't2i' -> Ranks
     "Where the right answers stand, image to text and text to image"
     if protocol not in PROTOCOLS: raise ValueError(f"protocol must be 'unique' or 'paired', not {protocol!r}")
-    if block < 1: raise ValueError(f'block must be 1 or more, not {block}')
-    return dict(zip(WAYS, PROTOCOLS[protocol](*_checked(image_emb, text_emb, image_of_text), block)))
+    if block is not None and block < 1: raise ValueError(f'block must be 1 or more, not {block}')
+    found = PROTOCOLS[protocol](*_checked(image_emb, text_emb, image_of_text), block)
+    return {way: Ranks(*(x.cpu() for x in ranks)) for way,ranks in zip(WAYS, found)}
 
 # %% ../nbs/12_metrics.ipynb #1e2f8c53
 def metrics_of(
@@ -198,7 +226,7 @@ def retrieval_metrics(
     image_of_text,      # (N,) row of each caption's image
     ks=(1, 5, 10),      # the k of Recall@k
     protocol='unique',  # 'unique' or 'paired'
-    block=BLOCK,        # captions whose scores are held at once
+    block=None,         # captions whose scores are held at once; None: 1,024 on a CPU, and what fits on a GPU
 )->dict:                # as from `metrics_of`
     "Recall@k, median and mean rank, image to text and text to image"
     return metrics_of(retrieval_ranks(image_emb, text_emb, image_of_text, protocol, block), ks)
@@ -246,6 +274,6 @@ def fold_metrics(
     image, text, row = _checked(image_emb, text_emb, image_of_text)
     if not 1 <= size <= len(image): raise ValueError(f'size must lie between 1 and the {len(image)} pictures, not {size}')
     def fold(first):
-        mine = ((row >= first) & (row < first + size)).nonzero()[:, 0].numpy()
+        mine = ((row >= first) & (row < first + size)).nonzero()[:, 0].cpu().numpy()
         return retrieval_metrics(image[first:first+size], text[mine], row[mine] - first, ks)
     return pd.DataFrame([fold(i) for i in range(0, len(image) - size + 1, size)]).mean().to_dict()
