@@ -50,20 +50,33 @@ def records(self:VectorFile,
 
 # %% ../nbs/08_cache.ipynb #166d8cfe
 @patch
+def catch_up(self:VectorFile):
+    "Take over what other processes have added to the file since it was loaded"
+    try: said = json.loads(self.note_file.read_text())
+    except (OSError, ValueError): return
+    self.blocks += [b for b in said.get('blocks', []) if b[0] >= self.end]
+    self.end = max([self.end, *(b[1] for b in self.blocks)])
+
+@patch
+def write_note(self:VectorFile):
+    "Say which blocks there are"
+    write_json(self.note_file, self.note | dict(blocks=self.blocks))
+
+@patch
 def append(self:VectorFile,
     names:list,  # (B,) of the items
     vectors,     # (B, width) numbers
 ):
     "Add a block, whole or not at all"
     content = self.records(names, vectors).tobytes()
-    if not self.blocks: self.file.unlink(missing_ok=True); self.end = 0      # whoever still reads the old file keeps it
+    if not self.blocks: self.file.unlink(missing_ok=True)      # whoever still reads the old file keeps it
     try:
         with open(self.file, 'r+b' if self.file.exists() else 'wb') as f:
             f.seek(self.end*self.record.itemsize); f.truncate()
             f.write(content); f.flush(); os.fsync(f.fileno())
     except OSError as e: raise type(e)(e.errno, e.strerror, str(self.file)) from e
     self.blocks.append([self.end, self.end+len(names), hashlib.sha256(content).hexdigest()])
-    write_json(self.note_file, self.note | dict(blocks=self.blocks))
+    self.write_note()
     self.row_of.update(zip(names, range(self.end, self.end+len(names)))); self.end += len(names)
 
 # %% ../nbs/08_cache.ipynb #c110ab5e
@@ -82,6 +95,7 @@ def load(self:VectorFile)->VectorFile:
             if hashlib.sha256(content).hexdigest() != sha: continue
             self.blocks.append([start, stop, sha])
             self.row_of.update(zip(np.frombuffer(content, self.record)['item'].tolist(), range(start, stop)))
+    if not self.blocks: self.end = 0
     return self
 
 # %% ../nbs/08_cache.ipynb #198dbc26
@@ -93,8 +107,16 @@ def forget(self:VectorFile,
     self.row_of = {n: row for n,row in self.row_of.items() if n not in names}
     rows = np.array(list(self.row_of.values()))
     self.blocks = [b for b in self.blocks if ((rows >= b[0]) & (rows < b[1])).any()]
+    if not self.blocks: self.end = 0
 
 # %% ../nbs/08_cache.ipynb #d04eb51d
+@patch
+def missing(self:VectorFile,
+    names:list,  # of items
+)->list:         # the position of each that has no vector, once
+    "Which items are still to be computed"
+    return [i for i in {n: i for i,n in enumerate(names)}.values() if names[i] not in self.row_of]
+
 class Vectors:
     "Rows of a file of vectors, in the order of the items asked for"
     def __init__(self,
@@ -116,16 +138,18 @@ class Vectors:
 # %% ../nbs/08_cache.ipynb #50d3d94e
 BLOCK = 2**24    # bytes that may wait to be written
 
-def _keep_as_it_comes(vectors, names, blocks, seconds):
+def _keep_as_it_comes(write, blocks, seconds):
     pending, last = [], time.monotonic()
-    def write():
-        if pending: vectors.append([names[i] for at,_ in pending for i in at], np.concatenate([v for _,v in pending]))
+    def flush():
+        if pending: write([i for at,_ in pending for i in at], np.concatenate([v for _,v in pending]))
         pending.clear()
     try:
         for at,values in blocks:
             pending.append((at, np.asarray(values)))
-            if time.monotonic() - last >= seconds or len(pending) * pending[0][1].nbytes > BLOCK: write(); last = time.monotonic()
-    finally: write()
+            if time.monotonic() - last >= seconds or len(pending) * pending[0][1].nbytes > BLOCK:
+                flush()
+                last = time.monotonic()
+    finally: flush()
 
 # %% ../nbs/08_cache.ipynb #52482b51
 def cached_vectors(
@@ -138,14 +162,32 @@ def cached_vectors(
     dtype:str='float16',  # of the numbers on disk
     seconds:float=5,      # how much work a kill may cost
     force:bool=False,     # compute again even if it is there
+    part:tuple=(0, 1),    # number of this process, and how many share the work; all of them call this
+    wait=lambda: None,    # waits until every process is here
 )->Vectors:
     "One vector an item: from the cache, or computed and stored"
     Path(folder).mkdir(parents=True, exist_ok=True)
     vectors, names = VectorFile(folder, name, key, width, dtype), item_names(items)
-    def missing(): return [i for i in {n: i for i,n in enumerate(names)}.values() if names[i] not in vectors.row_of]
-    if force or vectors.load() and missing():
+    vectors.load()
+    wait()                                                        # nobody writes before everybody has read
+    if part[1] > 1: _share(vectors, names, compute, seconds, force, part, wait)
+    elif force or vectors.missing(names):
         with vectors.lock:
             vectors.load()                                        # another process may have computed what is missing
             if force: vectors.forget(set(names))
-            if todo := missing(): _keep_as_it_comes(vectors, names, compute(todo), seconds)
+            if todo := vectors.missing(names): _keep_as_it_comes(lambda at, x: vectors.append([names[i] for i in at], x), compute(todo), seconds)
     return Vectors(vectors, names)
+
+def _share(vectors, names, compute, seconds, force, part, wait):      # each process computes the items that fall to it
+    if force: vectors.forget(set(names))
+    if force and part[0] == 0:
+        with vectors.lock: vectors.write_note()
+    wait()
+    def write(at, x):
+        with vectors.lock:
+            vectors.catch_up()
+            vectors.append([names[i] for i in at], x)
+    todo = [i for i in vectors.missing(names) if int.from_bytes(names[i], 'big') % part[1] == part[0]]      # by name: the same share after an interruption
+    if todo: _keep_as_it_comes(write, compute(todo), seconds)
+    wait()
+    vectors.load()

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['KEPT', 'PRECISIONS', 'WITH_BF16', 'WITHOUT_BF16', 'keep_memory', 'pick_device', 'use_precision', 'has_bfloat16',
-           'precision_of', 'encoder_precision', 'kept_as', 'process', 'is_first', 'wait_for_all', 'in_turn', 'agreed',
-           'gather_rows', 'sum_gradients', 'global_batchnorm', 'share_batchnorm']
+           'precision_of', 'encoder_precision', 'kept_as', 'on_device', 'process', 'is_first', 'wait_for_all',
+           'in_turn', 'agreed', 'gather_rows', 'sum_gradients', 'global_batchnorm', 'share_batchnorm']
 
 # %% ../nbs/09_devices.ipynb #cbef800c
 import atexit, ctypes, os, sys, torch
@@ -89,6 +89,15 @@ def encoder_precision(
 def kept_as()->str:           # 'float16' or 'float32'
     "The precision that embeddings are kept in"
     return 'float32' if _chosen.get() == 'float32' else 'float16'
+
+# %% ../nbs/09_devices.ipynb #e5f30002
+def on_device(
+    x:torch.Tensor,       # anywhere
+    device:torch.device,  # where it is needed
+)->torch.Tensor:          # there
+    "Move a tensor without making the processor wait"
+    if x.device.type == device.type or device.type != 'cuda': return x.to(device)
+    return x.pin_memory().to(device, non_blocking=True)
 
 # %% ../nbs/09_devices.ipynb #c02d844e
 def process()->tuple:    # number of this process, how many there are

@@ -7,7 +7,7 @@ __all__ = ['LITE0', 'IMAGE_ENCODERS', 'CLIP_TEXT', 'CLIP_REVISION', 'MINILM', 'C
            'state_fingerprint', 'exact_depthwise', 'ImageEncoder', 'read_state', 'packaged', 'efficientnet_lite0',
            'resnet50', 'load_image_encoder', 'save_stand_ins', 'TextEncoder', 'load_text_encoder', 'ProjectionHead',
            'Heads', 'fold_batchnorm', 'FusedConv', 'can_fuse', 'fuse_convolutions', 'FrozenPart', 'RetrievalModel',
-           'MappedText', 'sentence_embeddings', 'text_embeddings', 'image_features', 'view_features']
+           'MappedText', 'shared', 'sentence_embeddings', 'text_embeddings', 'image_features', 'view_features']
 
 # %% ../nbs/10_encoders.ipynb #4b82668a
 import copy, hashlib, importlib.util, os, zlib
@@ -23,7 +23,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from .files import LabError, file_sha256, file_stamps, progress
 from .data import CaptionDataset, ImageTransform, pixel_batches
 from .cache import Vectors, cached_vectors
-from .devices import encoder_precision, kept_as, precision_of
+from .devices import encoder_precision, kept_as, precision_of, process, wait_for_all
 
 # %% ../nbs/10_encoders.ipynb #c6d9e3ac
 def state_fingerprint(
@@ -488,6 +488,12 @@ def texts(self:RetrievalModel,
     return MappedText(text, lambda x: self.text(x.to(next(self.parameters()).device)).cpu(), self.width)
 
 # %% ../nbs/10_encoders.ipynb #e566d713
+def shared(
+    together:bool,  # all processes call this
+)->dict:            # as for `cached_vectors`
+    "How the processes share what is to be computed"
+    return dict(part=process(), wait=wait_for_all) if together else {}
+
 def sentence_embeddings(
     sentences:list,                           # any texts
     encoder:TextEncoder,                      # a frozen text encoder
@@ -496,6 +502,7 @@ def sentence_embeddings(
     batch_size:int=256,                       # sentences at once
     dtype:str=None,                           # of the numbers on disk; None: float16, or float32 where that precision was chosen
     force:bool=False,                         # compute again even if it is there
+    together:bool=False,                      # all processes call this, and share the work
 )->Vectors:                                   # (N, width)
     "One vector a sentence, from the cache if it is there"
     def compute(todo):
@@ -504,7 +511,7 @@ def sentence_embeddings(
             batch = todo[i:i+batch_size]
             yield batch, encoder([sentences[i] for i in batch], device).cpu().numpy()
     key = dict(encoder=encoder.name, weights=encoder.weights, max_tokens=encoder.max_tokens, precision=precision_of(device)) | (dict(layers=3) if encoder.layers else {})
-    return cached_vectors(folder, 'text', key, sentences, encoder.width, compute, dtype or kept_as(), force=force)
+    return cached_vectors(folder, 'text', key, sentences, encoder.width, compute, dtype or kept_as(), force=force, **shared(together))
 
 # %% ../nbs/10_encoders.ipynb #324f0d6e
 def text_embeddings(
@@ -525,16 +532,17 @@ def image_features(
     batch_size:int=64,                        # pictures read at once
     dtype:str=None,                           # of the numbers on disk; None: float16, or float32 where that precision was chosen
     force:bool=False,                         # compute again even if it is there
+    together:bool=False,                      # all processes call this, and share the work
 )->Vectors:                                   # (M, width)
     "One feature vector a picture, from the cache if it is there"
     def compute(todo):
-        frozen, batches = FrozenPart(encoder, device), pixel_batches(data, todo, transform, batch_size)
+        frozen, batches = FrozenPart(encoder, device), pixel_batches(data, todo, transform, batch_size, device=device)
         for i,pixels in enumerate(progress(batches, f'encoding {len(todo):,} pictures', -(-len(todo)//batch_size))):
             yield todo[i*batch_size:(i+1)*batch_size], frozen(pixels).cpu().numpy()
     key = dict(encoder=encoder.name, weights=encoder.weights, exact=encoder.exact, transform=str(transform), precision=precision_of(device))
     there = os.path.realpath(data.folder)
     items = [f'{os.path.join(there, name)} {size} {changed}' for name,size,changed in file_stamps(data.folder, data.file_names)]
-    return cached_vectors(folder, 'image', key, items, encoder.width, compute, dtype or kept_as(), force=force)
+    return cached_vectors(folder, 'image', key, items, encoder.width, compute, dtype or kept_as(), force=force, **shared(together))
 
 # %% ../nbs/10_encoders.ipynb #60e7f95f
 def view_features(
@@ -547,17 +555,18 @@ def view_features(
     device:torch.device=torch.device('cpu'),  # where to compute
     changes:str='crop, mirror',               # made to them: any of crop, mirror and turn
     force:bool=False,                         # compute again even if it is there
+    together:bool=False,                      # all processes call this, and share the work
 )->Vectors:                                   # ((views + 1)*M, width) all pictures in view 0, all in view 1...
     "The frozen part's output for views of each picture, from the cache if it is there"
     changed, m = replace(transform, changes=changes), len(data.file_names)
     def compute(todo):
         for v in range(views + 1):
             rows = [i % m for i in todo if i//m == v]
-            batches = pixel_batches(data, rows, changed if v else transform, rng_of=lambda row: np.random.default_rng([v, zlib.crc32(data.file_names[row].encode())]))
+            batches = pixel_batches(data, rows, changed if v else transform, 64, lambda row: np.random.default_rng([v, zlib.crc32(data.file_names[row].encode())]), device)
             for i,pixels in enumerate(progress(batches, f'view {v} of {len(rows):,} pictures', -(-len(rows)//64))):
                 yield [v*m + row for row in rows[i*64:(i+1)*64]], frozen(pixels).float().cpu().flatten(1).numpy()
     width = frozen(torch.zeros(1, 3, transform.size, transform.size)).numel()
     key = dict(encoder=encoder.name, weights=encoder.weights, exact=encoder.exact, cut=len(encoder.early), transform=str(changed), precision=precision_of(device))
     there = os.path.realpath(data.folder)
     items = [f'{os.path.join(there, name)} {size} {changed} view {v}' for v in range(views + 1) for name,size,changed in file_stamps(data.folder, data.file_names)]
-    return cached_vectors(folder, 'views', key, items, width, compute, kept_as(), force=force)
+    return cached_vectors(folder, 'views', key, items, width, compute, kept_as(), force=force, **shared(together))

@@ -56,7 +56,7 @@ def evaluate(
     text_emb = model.texts(split.text)
     for protocol in PROTOCOLS: found[protocol], ranks[protocol] = measure(image_emb, text_emb, split.inputs.data, protocol); lap(protocol)
     if fold: found |= {'coco-5k': found['unique'], 'coco-1k': fold_metrics(image_emb, text_emb, split.image_of_text, fold) | dict(gallery=dict(images=fold, folds=len(image_emb)//fold), ties=TIES)}
-    return dict(experiment=name, protocol='unique', n_images=len(image_emb), n_captions=len(split.text), **found, seconds=seconds), image_emb, ranks
+    return dict(experiment=name, protocol='unique', n_images=len(image_emb), n_captions=len(split.text), **found, seconds=seconds), image_emb.cpu(), ranks
 
 # %% ../nbs/17_evaluate.ipynb #7bfe2d90
 def save_ranks(

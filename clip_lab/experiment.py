@@ -80,13 +80,13 @@ def open_lab(
 )->Lab:
     "Read the data and embed the captions"
     device, cache, runs = pick_device(device), writable(cache, '--cache'), writable(Path(out)/name, '--out')
-    if not preset.drawn: provide(preset)
+    if not preset.drawn: in_turn(lambda: provide(preset))
     for split in () if preset.drawn or preset.split != 'own' else SPLITS:
         if find_captions(preset.root, split) is None: find_split(preset.root, split, preset.year)
     image_encoder, text_encoder = load_image_encoder(preset.image_encoder), load_text_encoder(preset.text_encoder)
-    if preset.drawn: provide(preset, force)
-    data = read_data(preset, runs, cache, seed, force, text_encoder)
-    text = {split: text_embeddings(d, text_encoder, cache, device, force=force) for split,d in data.items()}
+    if preset.drawn: in_turn(lambda: provide(preset, force and is_first()))
+    data = in_turn(lambda: read_data(preset, runs, cache, seed, force, text_encoder))
+    text = {split: text_embeddings(d, text_encoder, cache, device, force=force, together=True) for split,d in data.items()}
     settings = dict(data={split: data_settings(d) for split,d in data.items()}, image_size=preset.size, precision=precision_of(device),
                     image_encoder=dict(name=preset.image_encoder, weights=image_encoder.weights), text_encoder=dict(name=preset.text_encoder, weights=text_encoder.weights))
     last = list(data)[-1]
@@ -106,11 +106,12 @@ def text_read(
     lab:Lab,           # what the experiments share
     layers:bool,       # with two earlier layers of the encoder
     force:bool=False,  # compute again even if it is there
+    together:bool=False,  # all processes call this, and share the work
 )->dict:               # split -> Vectors (N, W)
     "The captions' embeddings as an experiment reads them"
     if not layers: return lab.text
     encoder = text_reader(lab, layers)
-    return {split: text_embeddings(d, encoder, lab.cache, lab.device, force=force) for split,d in lab.data.items()}
+    return {split: text_embeddings(d, encoder, lab.cache, lab.device, force=force, together=together) for split,d in lab.data.items()}
 
 # %% ../nbs/26_experiment.ipynb #483dcedf
 def build(
@@ -121,12 +122,12 @@ def build(
     encoder = load_image_encoder(lab.preset.image_encoder)
     e, size = experiment, experiment.enlarged(lab.preset.size)
     model = RetrievalModel(encoder, lab.text['val'].shape[1], e.train_last, e.seed, e.frozen_norm, e.stages, e.dropout, e.text_projection, e.hidden, e.penultimate, e.heads, e.text_layers, e.learn_temperature)
-    frozen, text, splits = model.frozen(lab.device), text_read(lab, e.text_layers, lab.force), {}
+    frozen, text, splits = model.frozen(lab.device), text_read(lab, e.text_layers, lab.force, True), {}
     for split,data in lab.data.items():
         transform = ImageTransform(size, encoder.mean, encoder.std, e.jitter and split == 'train')
         fixed = not (transform.jitter or e.train_last)
-        features = image_features(data, encoder, transform, lab.cache, lab.device, force=lab.force) if fixed else None
-        views = view_features(data, encoder, frozen, transform, e.views, lab.cache, lab.device, e.changes, lab.force) if e.views and split == 'train' else None
+        features = image_features(data, encoder, transform, lab.cache, lab.device, force=lab.force, together=True) if fixed else None
+        views = view_features(data, encoder, frozen, transform, e.views, lab.cache, lab.device, e.changes, lab.force, True) if e.views and split == 'train' else None
         splits[split] = Split(ImageInputs(data, transform, frozen, features, e.seed, views=views), text[split])
     return model, splits
 
@@ -304,7 +305,7 @@ def work_on(
     if 'train' not in steps:
         done = len(pd.read_csv(folder/'history.csv')) if (folder/'history.csv').exists() else 0
         if done < experiment.epochs: raise LabError(f'{folder}: {done} of {experiment.epochs} epochs are trained; clip_lab train --experiments {experiment.name} goes on')
-    model, splits = in_turn(lambda: build(lab, experiment))
+    model, splits = build(lab, experiment)
     if 'train' in steps:
         if is_first(): begin(lab, experiment, splits)
         history = train(experiment, model, splits, folder, lab.device, save_every=lab.save_every)

@@ -103,7 +103,7 @@ def run(
     from dataclasses import replace
     from itertools import product
     from clip_lab.comparison import load_clip
-    from clip_lab.devices import in_turn, is_first, pick_device, use_precision
+    from clip_lab.devices import is_first, pick_device, use_precision
     from clip_lab.experiment import open_lab, run_experiment
     from clip_lab.presets import choose_preset
     from clip_lab.results import of_seed
@@ -114,7 +114,7 @@ def run(
     pick_device(device)
     with use_precision(precision):
         name = Path(own.root).absolute().name + ('' if split == 'own' else f'-{split}')
-        lab = replace(in_turn(lambda: open_lab(own, name, seed, device, out, cache, force)), save_every=save_every)
+        lab = replace(open_lab(own, name, seed, device, out, cache, force), save_every=save_every)
         for s,e in product(range(seed, seed + seeds), chosen): run_experiment(of_seed(lab, s) if s > seed else lab, replace(e, seed=s), steps)
         if 'evaluate' in steps and is_first(): _sum_up(lab, reference, given)
     return lab

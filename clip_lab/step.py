@@ -65,11 +65,11 @@ def train_step(
     optimizer:torch.optim.Optimizer,  # updates the trained weights
     scaler:torch.amp.GradScaler,      # of the gradients
     part:int=0,                       # inputs at once; 0: all of them
-)->float:                             # the loss
+)->torch.Tensor:                      # () the loss
     "Update the weights once"
     weights = [p for group in optimizer.param_groups for p in group['params']]
     optimizer.zero_grad()
     loss = backward(embed, x, lambda features: loss_of(gather_rows(features, places, n)), part, scaler.scale)
     sum_gradients(weights)
     scaler.step(optimizer); scaler.update()
-    return loss.item()
+    return loss
