@@ -21,7 +21,7 @@ import clip_lab.loss as loss_page
 from .files import LabError, load_json, write_json
 from .data import CaptionDataset, ImageTransform, choose_subset, color_jitter, load_image, square
 from .presets import choose_preset, cleaned, provide
-from .devices import encoder_precision, precision_of, use_precision
+from .devices import encoder_precision, give_memory_back, keep_memory, precision_of, use_precision
 from .encoders import FrozenPart, ImageEncoder, RetrievalModel, image_features, load_image_encoder, load_text_encoder, text_embeddings
 from .loss import info_nce_loss
 from .metrics import retrieval_metrics
@@ -211,6 +211,7 @@ def peak_memory(
     f,   # function without parameters
 ):       # MB at most above the start, what it returns
     "How much memory something takes while it runs"
+    give_memory_back()                                 # or what was freed before is used again, and seems to cost nothing
     me, done = psutil.Process(), threading.Event()
     start = peak = me.memory_info().rss
     def watch():

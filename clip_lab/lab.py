@@ -95,7 +95,7 @@ def run(
     cache:str='_cache',                    # where computed embeddings are kept
     force:bool=False,                      # compute everything again
     steps:tuple=('train', 'evaluate'),     # 'train', 'evaluate' or both
-)->'Lab':
+):                                         # the `Lab`: data, embeddings and folders of the run
     "Train and evaluate the experiments and write figures and tables"
     given = {k: v for k,v in locals().items() if k not in ('experiments', 'force', 'steps', 'device', 'save_every') and v != inspect.signature(run).parameters[k].default}
     check_numbers(1, seeds=seeds)

@@ -164,3 +164,28 @@ def test_best_with_two_processes_is_best_with_one(scenes, tmp_path):
     assert (abs(losses[0] - losses[1])/losses[0]).max() < 1e-5
     a, b = (load_tensors(r/'scenes'/'best'/'best.safetensors')[0] for r in runs)
     assert a['temperature_shift'] != 0 and any(k.startswith('text.') for k in a) and max(((a[k] - b[k]).norm()/a[k].norm()).item() for k in a if a[k].is_floating_point()) < 1e-4
+
+SHARE = """
+import sys
+import numpy as np
+from clip_lab.cache import cached_vectors
+from clip_lab.devices import pick_device, process, wait_for_all
+pick_device('cpu')
+computed = []
+def compute(todo):
+    for i in todo:
+        computed.append(i)
+        yield [i], np.full((1, 4), i)
+vectors = cached_vectors(sys.argv[1], 'shared', {}, [str(i) for i in range(200)], 4, compute, seconds=0, part=process(), wait=wait_for_all)
+assert vectors[:].tolist() == [[i]*4 for i in range(200)]
+print('computed', *computed)
+"""
+
+def test_two_processes_of_a_run_share_the_embedding_of_a_set(tmp_path):
+    (tmp_path/'share.py').write_text(SHARE)
+    for there in (200, 0):                                                      # the second time everything is in the cache
+        done = together(tmp_path/'share.py', tmp_path/'cache')
+        assert done.returncode == 0, done.stderr
+        shares = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith('computed')]
+        assert len(shares) == 2 and sorted(int(i) for s in shares for i in s) == list(range(there))
+        assert there == 0 or min(map(len, shares)) > 50

@@ -1,0 +1,180 @@
+"The measurements of gpu.py, each a function that prints lines of JSON"
+import os, resource, signal, subprocess, sys, time, traceback
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
+from io import StringIO
+from pathlib import Path
+import numpy as np, torch
+from clip_lab.checkpoints import load_tensors
+from clip_lab.data import ImageTransform
+from clip_lab.devices import encoder_precision, pick_device, precision_of, use_precision
+from clip_lab.encoders import FrozenPart, image_features, load_image_encoder, load_text_encoder, save_stand_ins, text_embeddings
+from clip_lab.experiment import build, open_lab
+from clip_lab.loss import info_nce_loss
+from clip_lab.metrics import PROTOCOLS, WAYS, retrieval_ranks
+from clip_lab.presets import choose_preset
+from clip_lab.train import EXPERIMENTS, MOD2, Training
+from gpu import IMAGES, REPORT_IMAGES, REPORT_VAL, TOP, make, say
+
+@dataclass
+class Machine:
+    "Where it is measured, and on what"
+    folder: Path
+    device: torch.device
+    scale: float
+    bad: list           # what failed
+
+    def wait(self):
+        if self.device.type == 'cuda': torch.cuda.synchronize()
+    def seconds(self, f):
+        self.wait()
+        start = time.perf_counter()
+        f()
+        self.wait()
+        return time.perf_counter() - start
+    def rate(self, f, n): return n/min(self.seconds(f) for _ in range(4))
+    def forget_peak(self):
+        if self.device.type == 'cuda': torch.cuda.reset_peak_memory_stats()
+    def peak_MB(self):
+        if self.device.type == 'cuda': return torch.cuda.max_memory_allocated()/2**20
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024
+    def must(self, what, good):
+        if not good: self.bad.append(what)
+        return bool(good)
+
+class Silent:
+    "A progress bar that shows nothing"
+    update = staticmethod(lambda n: None)
+
+def the_lab(m, **changes):
+    preset = replace(choose_preset('coco', str(m.folder/'coco')), image_encoder=f'resnet50:{m.folder/"stand-ins"/"resnet50.safetensors"}', text_encoder=str(m.folder/'stand-ins'/'clip-text'), train_images=None, val_images=None)
+    with redirect_stdout(StringIO()): return open_lab(replace(preset, **changes), 'coco', 0, m.device.type, str(m.folder/'runs'), str(m.folder/'cache'))
+
+def data(m):
+    if not (m.folder/'stand-ins'/'resnet50.safetensors').exists(): save_stand_ins(m.folder/'stand-ins')
+    return make(m.folder/'coco', max(40, int(IMAGES*m.scale)))
+
+def throughput(m):
+    "Images and captions a second, beside the bare networks"
+    lab = the_lab(m)
+    net, n = load_image_encoder(lab.preset.image_encoder).to(m.device), 256 if m.device.type == 'cuda' else 32
+    pixels = torch.randn(n, 3, 224, 224, device=m.device).contiguous(memory_format=torch.channels_last)
+    def bare():
+        with torch.no_grad(), encoder_precision(m.device): net(pixels)
+    frozen = FrozenPart(net, m.device)
+    found = dict(bare=m.rate(bare, n), frozen_part=m.rate(lambda: frozen(pixels), n))
+    look = ImageTransform(224, net.mean, net.std)
+    train = lab.data['train']
+    found['with_files_and_cache'] = len(train.file_names)/m.seconds(lambda: image_features(train, net, look, m.folder/'cache', m.device, force=True))
+    words = load_text_encoder(lab.preset.text_encoder)
+    found['captions'] = len(train.captions)/m.seconds(lambda: text_embeddings(train, words, m.folder/'cache', m.device, force=True))
+    return dict(precision=precision_of(m.device), **found)
+
+def epochs(m):
+    "An epoch of each experiment, on these photos and drawn on to the report's number"
+    lab = the_lab(m)
+    for name,e in EXPERIMENTS.items():
+        model, splits = build(lab, e)
+        run = Training(e, model, splits, m.folder/'epochs'/name, m.device)
+        m.forget_peak()
+        run.train_epoch(Silent)            # the first one prepares kernels
+        run.history.append({})
+        run.place = dict(seen=0, total=0., seconds=0.)
+        seconds = m.seconds(lambda: run.train_epoch(Silent))
+        validation = m.seconds(run.validate)
+        photos = len(lab.data['train'].file_names)
+        say('epoch', experiment=name, photos=photos, seconds=seconds, pairs_a_second=5*photos/seconds, seconds_at_55665=seconds*REPORT_IMAGES/photos, validation_seconds=validation, peak_MB=m.peak_MB())
+
+def whole_run(m):
+    "The three experiments through the command"
+    seconds = m.seconds(lambda: subprocess.run([sys.executable, '-m', 'clip_lab.lab', 'run', '--preset', 'coco', '--data', str(m.folder/'coco'), '--image-encoder', f'resnet50:{m.folder}/stand-ins/resnet50.safetensors', '--text-encoder', f'{m.folder}/stand-ins/clip-text',
+        '--train-images', str(max(20, int(IMAGES*m.scale/2))), '--val-images', str(max(20, int(IMAGES*m.scale/4))), '--epochs', '2', '--device', m.device.type, '--out', f'{m.folder}/runs', '--cache', f'{m.folder}/cache', '--force'], check=True, cwd=m.folder, env=os.environ | dict(PYTHONPATH=str(TOP)), stdout=subprocess.DEVNULL))
+    return dict(seconds=seconds, experiments=[p.parent.name for p in (m.folder/'runs').glob('*/*/metrics.json')])
+
+def recall(m):
+    "Exact ranks at the report's size, beside the bare product"
+    n = int(REPORT_VAL*m.scale)
+    g = torch.Generator().manual_seed(0)
+    row = np.repeat(np.arange(n), 5)
+    image = torch.randn(n, 512, generator=g).to(m.device)
+    text = image[row] + 8*torch.randn(5*n, 512, generator=g).to(m.device)
+    def product():
+        for i in range(0, 5*n, 8192): text[i:i+8192] @ image.T
+    bare = min(m.seconds(product) for _ in range(3))
+    m.forget_peak()
+    seconds = {p: min(m.seconds(lambda: retrieval_ranks(image, text, row, p)) for _ in range(2)) for p in PROTOCOLS}
+    few = slice(0, min(n, 2000))
+    def ranks(x, y): return retrieval_ranks(x[few], y[:5*len(x[few])], row[:5*len(x[few])])
+    here, there = ranks(image, text), ranks(image.cpu(), text.cpu())
+    same = all(torch.equal(a, b) for way in WAYS for a,b in zip(here[way], there[way]))
+    return dict(images=n, captions=5*n, bare_product_seconds=bare, unique_seconds=seconds['unique'], paired_seconds=seconds['paired'], ratio=seconds['unique']/bare, peak_MB=m.peak_MB(), ranks_as_on_cpu=m.must('ranks', same))
+
+def gradient(m, device, precision):
+    lab = replace(the_lab(m), device=device)
+    with use_precision(precision):
+        e = replace(MOD2, jitter=False)
+        model, splits = build(lab, e)
+        run = Training(e, model, splits, m.folder/'parity', device)
+        rows, texts = np.arange(32), np.arange(64)
+        loss = run.step(splits['train'].inputs(rows).to(device), rows, texts)
+    return loss.item(), torch.cat([p.grad.flatten().cpu() for p in model.parameters() if p.requires_grad])
+
+def parity(m):
+    "Loss and gradient of a step of modification 2, on the CPU in float32 and here"
+    loss, exact = gradient(m, torch.device('cpu'), 'float32')
+    for precision,most in dict(float32=1e-5, bfloat16=1e-3).items():
+        here, found = gradient(m, m.device, precision)
+        off = dict(loss=abs(here - loss)/loss, gradient=((found - exact).norm()/exact.norm()).item())
+        say('parity', precision=precision, **{f'{k}_relative': v for k,v in off.items()}, allowed=most, within=m.must(f'parity {precision}', max(off.values()) < most))
+
+def half(m):
+    "An epoch of modification 2 in float16, with the scaler"
+    with use_precision('float16'):
+        model, splits = build(the_lab(m), MOD2)
+        run = Training(MOD2, model, splits, m.folder/'half', m.device)
+        loss = run.train_epoch(Silent)
+        return dict(loss=loss, finite=m.must('float16', np.isfinite(loss)), scale=run.scaler.get_scale())
+
+def resume(m):
+    "Killed in the middle and gone on, beside a run that was left alone"
+    def start(out):
+        command = [sys.executable, '-m', 'clip_lab.lab', 'train', '--preset', 'coco', '--data', str(m.folder/'coco'), '--image-encoder', f'resnet50:{m.folder}/stand-ins/resnet50.safetensors', '--text-encoder', f'{m.folder}/stand-ins/clip-text',
+                   '--train-images', '40', '--val-images', '20', '--experiments', 'mod2', '--epochs', '4', '--save-every', '0', '--device', m.device.type, '--out', out, '--cache', f'{m.folder}/cache']
+        return subprocess.Popen(command, cwd=m.folder, env=os.environ | dict(PYTHONPATH=str(TOP)), stdout=subprocess.DEVNULL)
+    alone, killed = m.folder/'alone', m.folder/'killed'
+    start(str(alone)).wait()
+    process = start(str(killed))
+    while process.poll() is None and not list(killed.glob('*/mod2/history.csv')): time.sleep(.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    start(str(killed)).wait()
+    a, b = (load_tensors(next(f.glob('*/mod2/last/checkpoint.safetensors')))[0] for f in (alone, killed))
+    off = max(((a[k].double() - b[k].double()).norm()/a[k].double().norm().clamp_min(1e-12)).item() for k in a)
+    return dict(bit_equal=off == 0, largest_relative_difference=off)
+
+def tiled_loss(m):
+    "The loss and its gradient where the table of logits would not fit"
+    n = int(65_536*m.scale)
+    x, y = (torch.randn(n, 512, device=m.device).requires_grad_() for _ in range(2))
+    m.forget_peak()
+    before = m.peak_MB()
+    seconds = m.seconds(lambda: info_nce_loss(x, y).backward())
+    return dict(pairs=n, seconds=seconds, MB_above_inputs=m.peak_MB() - before, table_MB=4*n*n/2**20)
+
+STEPS = [data, throughput, epochs, recall, parity, half, tiled_loss, whole_run, resume]
+
+def measure_all(folder, device, scale):
+    "Run all steps; one that fails does not stop the rest"
+    m = Machine(Path(folder), pick_device(device), scale, [])
+    name = torch.cuda.get_device_name() if m.device.type == 'cuda' else 'CPU'
+    say('machine', device=name, threads=torch.get_num_threads(), torch=torch.__version__, scale=scale)
+    for step in STEPS:
+        start = time.perf_counter()
+        try:
+            if found := step(m): say(step.__name__, **found)
+        except Exception as e:
+            m.bad.append(step.__name__)
+            say(step.__name__, error=f'{type(e).__name__}: {str(e).splitlines()[0] if str(e) else ""}', where=traceback.format_exc().strip().splitlines()[-3].strip())
+        say('took', what=step.__name__, seconds=time.perf_counter() - start)
+    say('end', failed=m.bad)
+    return int(bool(m.bad))
