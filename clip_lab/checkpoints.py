@@ -62,6 +62,9 @@ def training_state(
     moments = {f'optimizer/{i}/{k}': v for i,s in optimizer.state_dict()['state'].items() for k,v in s.items()}
     return {f'model/{k}': v for k,v in weights.items()} | moments | {f'random/{k}': v for k,v in random_state().items()}
 
+def _laid_out_as(weight, x):    # an optimizer that walks through memory must find weight and moment in the same order
+    return torch.empty_like(weight, dtype=x.dtype).copy_(x) if x.shape == weight.shape else x
+
 def restore(
     tensors:dict,                     # from `training_state`
     optimizer:torch.optim.Optimizer,  # gets its state back
@@ -70,6 +73,8 @@ def restore(
     part = lambda p: {k.removeprefix(p): v for k,v in tensors.items() if k.startswith(p)}
     moments = {}
     for name,tensor in part('optimizer/').items(): i, k = name.split('/'); moments.setdefault(int(i), {})[k] = tensor
+    weights = [p for group in optimizer.param_groups for p in group['params']]
+    moments = {i: {k: _laid_out_as(weights[i], v) for k,v in s.items()} for i,s in moments.items()}
     optimizer.load_state_dict(optimizer.state_dict() | dict(state=moments))
     set_random_state(part('random/'))
     return part('model/')
