@@ -10,13 +10,14 @@ __all__ = ['NEEDED', 'JITTER', 'FORKED', 'CaptionDataset', 'keep', 'read_caption
 
 # %% ../nbs/01_data.ipynb #16da6f7d
 import cv2, hashlib, json, multiprocessing, os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 import numpy as np, torch
 from PIL import Image, ImageOps
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.v2 import functional as TF
-from .files import LabError, in_threads, inside, load_json, whole_file
+from .files import LabError, inside, load_json, whole_file
 
 # %% ../nbs/01_data.ipynb #92eaa485
 @dataclass(frozen=True)
@@ -299,13 +300,8 @@ def view_batches(
         pin = torch.cuda.is_available()
         yield from DataLoader(views, batch_size, num_workers=processes, collate_fn=_stack, pin_memory=pin, multiprocessing_context='fork')
         return
-    batch = []
-    for v in in_threads(views.__getitem__, range(len(views)), ahead=2*batch_size):
-        batch.append(v)
-        if len(batch) == batch_size:
-            yield _stack(batch)
-            batch = []
-    if batch: yield _stack(batch)
+    with ThreadPoolExecutor(4) as pool:
+        for i in range(0, len(views), batch_size): yield _stack(list(pool.map(views.__getitem__, range(i, min(i + batch_size, len(views))))))
 
 # %% ../nbs/01_data.ipynb #c3d10002
 FORKED = 256    # images from which on decoding in processes pays, before a GPU

@@ -30,7 +30,7 @@ def demo(tmp_path_factory):
     subprocess.run([sys.executable, '-c', RUNS], cwd=here, check=True, capture_output=True)
     command = [sys.executable, '-c', SERVE, 'demo', '_runs/small/one', '_runs/small/two', '--port', str(port)]
     server = subprocess.Popen(command, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    for _ in range(240):
+    for _ in range(2400):
         try: urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f'http://127.0.0.1:{port}', timeout=2); break
         except OSError: assert server.poll() is None, server.stdout.read()
         time.sleep(.5)
@@ -43,10 +43,11 @@ def page(demo):
     with sync_playwright() as p:
         browser = p.chromium.launch(executable_path=CHROMIUM, args=['--no-sandbox'])
         page = browser.new_page(viewport=dict(width=1280, height=1000))
+        page.set_default_timeout(600_000)
         page.asked, page.errors = [], []
         page.on('request', lambda r: page.asked.append(r.url)); page.on('pageerror', lambda e: page.errors.append(str(e)))
         page.goto(f'http://127.0.0.1:{demo[1]}')
-        page.get_by_label('Sentence', exact=True).wait_for(timeout=60_000)
+        page.get_by_label('Sentence', exact=True).wait_for()
         yield page
         browser.close()
 
@@ -56,7 +57,7 @@ def shot(page, name):
 def test_a_sentence_finds_pictures_with_both_runs(demo, page):
     page.get_by_label('Sentence', exact=True).fill('a dog on a beach')
     page.get_by_role('button', name='Find pictures', exact=True).click()
-    page.wait_for_function('document.querySelectorAll(".thumbnail-item img, .grid-container img").length >= 12', timeout=60_000)
+    page.wait_for_function('document.querySelectorAll(".thumbnail-item img, .grid-container img").length >= 12')
     assert page.get_by_role('heading', name='one', exact=True).count() and page.get_by_role('heading', name='two', exact=True).count()
     page.wait_for_function('[...document.querySelectorAll(".grid-container img")].every(i => i.complete && i.naturalWidth > 0)')
     shot(page, 'pictures')
@@ -64,25 +65,25 @@ def test_a_sentence_finds_pictures_with_both_runs(demo, page):
 
 def test_a_sentence_that_is_empty_or_too_long_is_said(page):
     page.get_by_role('button', name='Find pictures', exact=True).click()
-    page.get_by_text('Type a sentence first.').first.wait_for(timeout=60_000)
+    page.get_by_text('Type a sentence first.').first.wait_for()
     page.get_by_label('Sentence', exact=True).fill('dog '*300)
     page.get_by_role('button', name='Find pictures', exact=True).click()
-    page.get_by_text('reads the first 256').first.wait_for(timeout=60_000)
+    page.get_by_text('reads the first 256').first.wait_for()
 
 def test_a_picture_finds_captions_and_is_classified(demo, page):
     picture = sorted((demo[0]/'scenes'/'val').rglob('*.jpg'))[0]
     page.get_by_role('tab', name='Find sentences').click()
     page.get_by_role('button', name='Find sentences', exact=True).click()
-    page.get_by_text('Drop a picture first.').first.wait_for(timeout=60_000)
+    page.get_by_text('Drop a picture first.').first.wait_for()
     page.locator('input[type=file]').first.set_input_files(picture)
-    page.locator('.image-frame img, [data-testid="detailed-image"], .image-container img').first.wait_for(timeout=60_000)
+    page.locator('.image-frame img, [data-testid="detailed-image"], .image-container img').first.wait_for()
     page.get_by_role('button', name='Find sentences', exact=True).click()
-    page.get_by_text('The nearest captions of the run').first.wait_for(timeout=60_000)
+    page.get_by_text('The nearest captions of the run').first.wait_for()
     shot(page, 'captions')
     page.get_by_label('Sentences to choose from, one a line').fill('a dog\na cat\na truck')
     page.get_by_role('button', name='Find sentences', exact=True).click()
-    page.get_by_text('Probabilities among the sentences given').first.wait_for(timeout=60_000)
-    page.get_by_text('a truck').nth(1).wait_for(timeout=60_000)
+    page.get_by_text('Probabilities among the sentences given').first.wait_for()
+    page.get_by_text('a truck').nth(1).wait_for()
     shot(page, 'labels')
     assert not page.errors
 

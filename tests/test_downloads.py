@@ -18,7 +18,7 @@ def start_download(url, file): return start('download(*args)', url, file)
 
 def wait_for(condition, process):
     "Wait until something is so while a process runs"
-    end = time.time() + 60
+    end = time.time() + 600
     while not condition() and process.poll() is None and time.time() < end: time.sleep(.01)
     assert condition() and process.poll() is None, process.communicate()
 

@@ -73,7 +73,7 @@ model = ClipLab(config, RetrievalModel(image, text.width, seed=3).trained_state(
 
 def python(code, hub, tmp_path, token='hf_right'):
     env = os.environ | dict(HF_ENDPOINT=hub, HF_HOME=str(tmp_path/'hf'), HF_TOKEN=token, HF_HUB_DISABLE_XET='1', HF_HUB_DISABLE_PROGRESS_BARS='1', HF_HUB_OFFLINE='0', NO_PROXY='127.0.0.1')
-    return subprocess.run([sys.executable, '-c', code], env=env, capture_output=True, text=True, timeout=300)
+    return subprocess.run([sys.executable, '-c', code], env=env, capture_output=True, text=True, timeout=1800)
 
 def test_a_model_goes_to_the_hub_and_comes_back(hub, tmp_path):
     there = python(MODEL + "print(model.push_to_hub('me/small'))", hub, tmp_path)

@@ -22,11 +22,16 @@ def chromium(pages):
         yield browser
         browser.close()
 
+def patient(context):
+    "A context that waits as long as a busy machine needs"
+    context.set_default_timeout(600_000)
+    return context
+
 @pytest.fixture
 def open_page(chromium):
     contexts = []
     def visit(name, size=DESKTOP, **options):
-        contexts.append(chromium.new_context(viewport=size, **options))
+        contexts.append(patient(chromium.new_context(viewport=size, **options)))
         page = contexts[-1].new_page()
         page.goto((SITE/name).as_uri())
         return page
@@ -35,7 +40,7 @@ def open_page(chromium):
 
 def each(chromium, pages, look, **options):
     "What a function finds on every page, by the page's name"
-    context = chromium.new_context(**options)
+    context = patient(chromium.new_context(**options))
     page, found = context.new_page(), {}
     for file in pages:
         page.goto(file.as_uri())
@@ -44,7 +49,7 @@ def each(chromium, pages, look, **options):
     return found
 
 def test_every_page_opens_without_a_request_or_an_error(chromium, pages):
-    context = chromium.new_context(viewport=DESKTOP)
+    context = patient(chromium.new_context(viewport=DESKTOP))
     page, seen = context.new_page(), []
     page.on('request', lambda r: seen.append(r.url) if not r.url.startswith(('file:', 'data:', 'blob:')) else None)
     page.on('console', lambda m: seen.append(m.text) if m.type in ('error', 'warning') else None)
