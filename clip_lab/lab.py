@@ -355,7 +355,7 @@ def demo(
 # %% ../nbs/36_lab.ipynb #a1f0c3e3
 def bench(
     data:str=None,              # a folder of captioned photos; None: the embedded set
-    parts:str=None,             # which of features, baseline, epochs, loss, profile, scaling and shortcuts, separated by commas; None: all but shortcuts, which take twenty minutes
+    parts:str=None,             # which of features, runners, baseline, epochs, loss, profile, command, scaling and shortcuts, separated by commas; None: all but shortcuts, which take twenty minutes
     out:str='_runs/bench.json', # gets the figures
     cache:str='_cache',         # where the list of what cannot be used is kept
 ):
