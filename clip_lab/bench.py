@@ -7,11 +7,11 @@ __all__ = ['RUNNERS', 'STAGES', 'WORK', 'PARTS', 'DEFAULT_PARTS', 'plain_transfo
            'plain_validate', 'cached_run', 'timed', 'compare_baseline', 'compare_features', 'torch_way', 'onnx_way',
            'openvino_way', 'compiled_way', 'runners', 'compare_runners', 'our_training', 'compare_epoch', 'peak_memory',
            'measure_loss', 'stopwatch', 'first_command', 'arithmetic_limit', 'profile', 'shortcut_effect',
-           'ratios_figure', 'profile_figure', 'scaling_figure', 'random_resnet50', 'measure_part', 'processor', 'bench',
+           'ratios_figure', 'profile_figure', 'scaling_figure', 'random_resnet50', 'measure_part', 'bench',
            'summary_of']
 
 # %% ../nbs/30_bench.ipynb #ed94aed0
-import platform, shutil, tempfile, threading, time, warnings
+import shutil, tempfile, threading, time, warnings
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import replace
 from functools import wraps
@@ -523,12 +523,6 @@ def _scaling(data, folder):
     return dict(photos=len(data['train'].file_names), **seconds)
 
 # %% ../nbs/30_bench.ipynb #f8c796e4
-def processor()->str:
-    "The processor's name and the widest instructions that PyTorch uses of it"
-    lines = Path('/proc/cpuinfo').read_text().splitlines() if Path('/proc/cpuinfo').exists() else []
-    name = next((line.split(':')[1].strip() for line in lines if line.startswith('model name')), platform.processor() or platform.machine())
-    return f'{name}, {torch.backends.cpu.get_cpu_capability()}'
-
 def bench(
     data:str=None,                 # a folder of captioned photos; None: the embedded set
     parts:str=DEFAULT_PARTS,       # which, separated by commas
@@ -547,7 +541,7 @@ def bench(
     with tempfile.TemporaryDirectory() as folder:
         def text(d): return text_embeddings(d, words, Path(folder)/'text')[:]
         for p in chosen:
-            found[p] = dict(machine=machine(cpu) | dict(processor=processor(), precision=precision_of(cpu)), photos=Path(preset.root).resolve().name, rows=measure_part(p, splits, text, Path(folder)))
+            found[p] = dict(machine=machine(cpu) | dict(precision=precision_of(cpu)), photos=Path(preset.root).resolve().name, rows=measure_part(p, splits, text, Path(folder)))
             write_json(out, found)
             print(summary_of(p, found[p]['rows']), end='\n\n')
     return found

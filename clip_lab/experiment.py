@@ -20,7 +20,7 @@ from .readers import find_captions
 from .scenes import SPLITS, THINGS, ground_truth
 from .presets import Preset, data_settings, provide, read_data
 from .cache import Vectors
-from .devices import agreed, in_turn, is_first, pick_device, precision_of, wait_for_all
+from .devices import agreed, hardware, in_turn, is_first, pick_device, precision_of, wait_for_all
 from .encoders import RetrievalModel, TextEncoder, image_features, load_image_encoder, load_text_encoder, sentence_embeddings, state_fingerprint, text_embeddings, view_features
 from .metrics import PROTOCOLS, fold_metrics
 from .checkpoints import load_tensors
@@ -175,8 +175,7 @@ def machine(
 )->dict:
     "What the run is computed on, and with"
     packages = {p: version(p) for p in ('clip_lab', 'torch', 'torchvision', 'transformers', 'timm', 'numpy')}
-    name = torch.cuda.get_device_name(device) if device.type == 'cuda' else platform.processor() or platform.machine()
-    return dict(device=str(device), hardware=name, threads=torch.get_num_threads(), python=platform.python_version(), packages=packages, started=datetime.now().isoformat(timespec='seconds'))
+    return dict(device=str(device), hardware=hardware(device), threads=torch.get_num_threads(), python=platform.python_version(), packages=packages, started=datetime.now().isoformat(timespec='seconds'))
 
 # %% ../nbs/26_experiment.ipynb #cc14b44a
 def run_settings(
