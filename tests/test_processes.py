@@ -153,12 +153,14 @@ def test_the_gradients_of_two_processes_are_those_of_one(name, scenes, tmp_path_
     losses = [pd.read_csv(r/'history.csv')[['train_loss', 'val_loss']].to_numpy() for r in runs]
     assert (abs(losses[0] - losses[1])/losses[0]).max() < 1e-5
     one, two = (load_tensors(r/'last'/'checkpoint.safetensors')[0] for r in runs)
-    for moment in ('exp_avg', 'exp_avg_sq'):
-        a, b = (torch.cat([v.flatten() for k,v in sorted(t.items()) if k.endswith('/' + moment)]) for t in (one, two))
-        assert len(a) > 1e6 and a.norm() > 0 and (a - b).norm() < 1e-4*a.norm()
-    statistics = [k for k in one if 'running' in k and k.startswith('model/')]
-    assert bool(statistics) == (name in ('mod2', 'best'))
-    for k in statistics: assert (one[k] - two[k]).norm() < 1e-4*one[k].norm()
+    def of_both(what): return [torch.cat([v.double().flatten() for k,v in sorted(t.items()) if what in k]) for t in (one, two)]
+    for moment in ('/exp_avg', '/exp_avg_sq'):
+        a, b = of_both(moment)
+        assert len(a) > 1e6 and a.norm() > 0 and (a - b).norm() < 1e-3*a.norm()            # gradients of a run cancel out in their mean, their rounding does not
+    assert any('running' in k for k in one) == (name in ('mod2', 'best'))
+    if name in ('mod2', 'best'):
+        a, b = of_both('running')
+        assert (a - b).norm() < 1e-4*a.norm()
 
 def test_the_command_runs_in_two_processes(scenes, tmp_path):
     options = ['train', '--data', scenes, '--cache', tmp_path/'cache', '--device', 'cpu', '--precision', 'float32', '--experiments', 'baseline,mod2', '--epochs', '1', '--out', tmp_path/'two']

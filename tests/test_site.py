@@ -9,12 +9,12 @@ CHROMIUM = next((p for name in ('chromium', 'chromium-browser', 'google-chrome')
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason='no Chromium is installed: apt install chromium')
 DESKTOP, PHONE = dict(width=1280, height=900), dict(width=390, height=844)
 
-@pytest.fixture(scope='session')
+@pytest.fixture(scope='module')
 def pages():
     subprocess.run([sys.executable, '-c', 'import sys; from clip_lab.lab import main; sys.exit(main(["site"]))'], cwd=TOP, check=True)
     return sorted(SITE.rglob('*.html'))
 
-@pytest.fixture(scope='session')
+@pytest.fixture(scope='module')
 def chromium(pages):
     playwright = pytest.importorskip('playwright.sync_api')
     with playwright.sync_playwright() as p:
