@@ -341,6 +341,7 @@ class FusedConv(nn.Module):
         self.packed[x.shape[2:]] = len(x), weight
         return weight
 
+# %% ../nbs/10_encoders.ipynb #d9537eb0
 def can_fuse(
     conv:nn.Module,  # any layer
 )->bool:

@@ -337,6 +337,7 @@ def look_at_losses(self:Training):
         self.place['total'] += loss*len(texts)
     self.pending.clear()
 
+# %% ../nbs/16_train.ipynb #4d6a4430
 @patch
 def train_group(self:Training,
     x:torch.Tensor,     # (m, ...) inputs of this process's images of a group
@@ -357,6 +358,7 @@ def train_group(self:Training,
         if len(self.pending) >= AHEAD.get(self.device.type, 1): self.look_at_losses()
         if time.monotonic() - self.saved >= self.save_every: self.save()
 
+# %% ../nbs/16_train.ipynb #4d6a4431
 @patch
 def train_epoch(self:Training,
     bar,         # a progress bar that counts pairs
