@@ -111,6 +111,7 @@ def _settle(count, first, text, image, row, own):     # the first caption of the
     count.above.index_add_(0, queries, count.weight[entries] * (lead > LEVEL))
     count.level.index_add_(0, queries, count.weight[entries] * (lead.abs() <= LEVEL))
 
+# %% ../nbs/12_metrics.ipynb #64e5f2ad
 def _sizes(device, block, n_texts, n_images):         # captions and images whose scores are held at once
     if device.type == 'cpu': return min(block or BLOCK, n_texts), TILE
     scores = min(2**27, torch.cuda.mem_get_info(device)[0]//64)       # a score and what becomes of it take some 40 bytes
@@ -126,6 +127,7 @@ def _all_digits():      # no bfloat16 or TF32 in the place of float32, whatever 
     try: yield
     finally: torch.set_float32_matmul_precision(before)
 
+# %% ../nbs/12_metrics.ipynb #64e5f2ae
 @_all_digits()
 def _compare_all(counts, image, text, row, own, block):
     "Walk once over all scores"
