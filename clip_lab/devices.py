@@ -9,7 +9,8 @@ __all__ = ['KEPT', 'PRECISIONS', 'WITH_BF16', 'WITHOUT_BF16', 'keep_memory', 'gi
            'share_batchnorm']
 
 # %% ../nbs/09_devices.ipynb #cbef800c
-import atexit, ctypes, os, platform, sys, torch
+import atexit, ctypes, os, platform, sys
+import numpy as np, torch
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import timedelta
@@ -41,6 +42,7 @@ def pick_device(
     if name not in there: raise LabError(f'--device {name}: unknown; choose auto, cpu, cuda or mps')
     if not there[name]: raise LabError(f'--device {name}: this machine or this build of PyTorch has none; --device auto takes what is there')
     if name == 'cpu': keep_memory()
+    torch.backends.cudnn.allow_tf32 = False     # float32 has 24 bits; TF32, PyTorch's own choice for convolutions, has 11
     if int(os.environ.get('WORLD_SIZE', 1)) == 1: return torch.device(name)
     from accelerate import PartialState
     atexit.register(_leave)
@@ -169,6 +171,7 @@ def gather_rows(
     "The rows of all processes, with gradients"
     if process()[1] > 1: return _Gather.apply(x, torch.as_tensor(places, device=x.device), n)
     if not len(x) == len(places) == n: raise ValueError(f'{len(x)} rows for {len(places)} places of {n}')
+    if np.array_equal(places, range(n)): return x                      # nothing to send to the device
     return x[torch.argsort(torch.as_tensor(places, device=x.device))]
 
 # %% ../nbs/09_devices.ipynb #fd12b2ad

@@ -304,7 +304,7 @@ def fold_batchnorm(
     return module
 
 def _plain(norm):
-    plain = nn.BatchNorm2d(norm.num_features, norm.eps).eval()
+    plain = nn.BatchNorm2d(norm.num_features, norm.eps, device=norm.weight.device).eval()
     plain.load_state_dict(norm.state_dict())
     return plain
 
@@ -378,7 +378,8 @@ class FrozenPart:
 
     def _made_fast(self, layers, dtype):
         net = fold_batchnorm(layers).to(self.device, dtype)
-        return fuse_convolutions(net) if self.device.type == 'cpu' and dtype != torch.float16 else net
+        native = dtype == torch.float32 or dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        return fuse_convolutions(net) if self.device.type == 'cpu' and native else net
 
     def __call__(self, pixels)->torch.Tensor:    # (B, 3, H, W) -> features (B, width), or (B, C, h, w) where the last stage is trained
         small, large = (max(1, p // pixels[0, 0].numel()) if self.device.type == 'cpu' else len(pixels) for p in PORTIONS)

@@ -14,6 +14,7 @@ from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 import numpy as np, pandas as pd, torch
+from . import __version__
 from .files import LabError, load_json, progress, whole_file, write_json
 from .data import ImageTransform, find_split
 from .readers import find_captions
@@ -174,7 +175,7 @@ def machine(
     device:torch.device,  # the chosen device
 )->dict:
     "What the run is computed on, and with"
-    packages = {p: version(p) for p in ('clip_lab', 'torch', 'torchvision', 'transformers', 'timm', 'numpy')}
+    packages = dict(clip_lab=__version__) | {p: version(p) for p in ('torch', 'torchvision', 'transformers', 'timm', 'numpy')}
     return dict(device=str(device), hardware=hardware(device), threads=torch.get_num_threads(), python=platform.python_version(), packages=packages, started=datetime.now().isoformat(timespec='seconds'))
 
 # %% ../nbs/26_experiment.ipynb #cc14b44a

@@ -9,7 +9,6 @@ __all__ = ['FORMAT', 'SHAPE', 'LIMITS', 'config_of_run', 'ClipLab', 'labels_figu
 # %% ../nbs/33_pretrained.ipynb #0381d8b1
 import tempfile, textwrap
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 import numpy as np, torch
 from fastcore.basics import patch
@@ -18,6 +17,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from PIL import Image
+from . import __version__
 from .files import LabError, file_sha256, fingerprint, in_threads, load_json, whole_file, write_json
 from .data import ImageTransform, load_image, upright_rgb
 from .devices import pick_device
@@ -48,7 +48,7 @@ def config_of_run(
     e, done = asdict(BASELINE) | s['experiment'], len((folder/'history.csv').read_text().splitlines()) - 1 if (folder/'history.csv').exists() else 0
     if done < e['epochs'] or not (folder/'best.safetensors').exists():
         raise LabError(f'{folder}: half-trained, {done} of {e["epochs"]} epochs; the command that began it goes on from there (clip_lab train --experiments {e["name"]} ...)')
-    return dict(format=FORMAT, clip_lab=version('clip_lab'), name=e['name'], shape={k: e[k] for k in SHAPE}, image_encoder=s['image_encoder'], text_encoder=s['text_encoder'], image_size=Experiment(**e).enlarged(s['image_size']),
+    return dict(format=FORMAT, clip_lab=__version__, name=e['name'], shape={k: e[k] for k in SHAPE}, image_encoder=s['image_encoder'], text_encoder=s['text_encoder'], image_size=Experiment(**e).enlarged(s['image_size']),
                 temperature=e['temperature'], trained_on={k: s['data']['train'][k] for k in ('images', 'captions')}, measured=measured.get('unique', {}))
 
 # %% ../nbs/33_pretrained.ipynb #a32d08f1
@@ -178,7 +178,7 @@ def save_pretrained(self:ClipLab,
     folder = Path(folder)
     save_tensors(folder/'model.safetensors', self.model.trained_state(), dict(format=FORMAT))
     encoders = {k: _portable(self.config[k]) for k in ('image_encoder', 'text_encoder')}
-    config = self.config | encoders | dict(format=FORMAT, clip_lab=version('clip_lab'), sha256=file_sha256(folder/'model.safetensors'))
+    config = self.config | encoders | dict(format=FORMAT, clip_lab=__version__, sha256=file_sha256(folder/'model.safetensors'))
     with whole_file(folder/'README.md') as part: part.write_text(model_card(config))
     write_json(folder/'config.json', config | dict(fingerprint=_mark(config)))
     return folder
@@ -195,7 +195,7 @@ def read_pretrained(
         if not (folder/name).is_file(): raise LabError(f'{folder}: {name} is missing; save the model again with save_pretrained, or fetch it again')
     file, config = folder/'config.json', load_json(folder/'config.json')
     if not isinstance(config, dict) or not isinstance(config.get('format'), int): raise LabError(f'{file}: not the config of a saved clip_lab model; ClipLab.from_run reads the folder of a run')
-    if config['format'] > FORMAT: raise LabError(f'{file}: made by clip_lab {config.get("clip_lab")} in format {config["format"]}, and this is clip_lab {version("clip_lab")}, which reads up to format {FORMAT}; pip install --upgrade clip_lab')
+    if config['format'] > FORMAT: raise LabError(f'{file}: made by clip_lab {config.get("clip_lab")} in format {config["format"]}, and this is clip_lab {__version__}, which reads up to format {FORMAT}; pip install --upgrade clip_lab')
     if config.get('fingerprint') != _mark(config): raise LabError(f'{file}: altered since it was saved (its fingerprint is not that of its content); fetch or save the model again')
     if file_sha256(folder/'model.safetensors') != config.get('sha256'): raise LabError(f'{folder/"model.safetensors"}: altered or cut off (its SHA-256 is not the one in config.json); fetch or save it again')
     return config, load_tensors(folder/'model.safetensors')[0]

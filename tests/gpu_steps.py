@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np, torch
 from clip_lab.checkpoints import load_tensors
 from clip_lab.data import ImageTransform
-from clip_lab.devices import encoder_precision, pick_device, precision_of, use_precision
+from clip_lab.devices import encoder_precision, has_bfloat16, pick_device, precision_of, use_precision
 from clip_lab.encoders import FrozenPart, image_features, load_image_encoder, load_text_encoder, save_stand_ins, text_embeddings
 from clip_lab.experiment import build, open_lab
 from clip_lab.loss import info_nce_loss
@@ -85,6 +85,30 @@ def epochs(m):
         photos = len(lab.data['train'].file_names)
         say('epoch', experiment=name, photos=photos, seconds=seconds, pairs_a_second=5*photos/seconds, seconds_at_55665=seconds*REPORT_IMAGES/photos, validation_seconds=validation, peak_MB=m.peak_MB())
 
+def steps_of(m, lab, experiment, recorded):
+    "Losses of some hundred steps over a few images, and the seconds of one"
+    torch.manual_seed(0)
+    model, splits = build(lab, experiment)
+    run = Training(experiment, model, splits, m.folder/'steps', m.device)
+    if not recorded: run.recorded = None
+    split, rows = splits['train'], np.arange(min(256, len(lab.data['train'].file_names)))
+    x, text = split.inputs(rows).to(m.device), split.text[:5*len(rows)].to(m.device)
+    size = experiment.batch_size
+    places = [np.arange(i, i + size) for i in range(0, len(text) - size + 1, size)]*8
+    model.train()
+    losses = [run.step(x, rows, p, text[p[0]:p[-1]+1]) for p in places[:20]]
+    seconds = m.seconds(lambda: losses.extend(run.step(x, rows, p, text[p[0]:p[-1]+1]) for p in places[20:]))
+    return torch.stack(losses), seconds/(len(places) - 20)
+
+def launches(m):
+    "A step launched kernel by kernel, and one that was recorded: the time, and whether they compute the same"
+    if m.device.type == 'cpu': return dict(skipped='only a GPU records steps')
+    lab = the_lab(m)
+    for name,e in EXPERIMENTS.items():
+        (one, slow), (other, fast) = steps_of(m, lab, e, False), steps_of(m, lab, e, True)
+        off = ((one - other).abs()/one).max().item()
+        say('launches', experiment=name, batch=e.batch_size, launched_ms=1000*slow, recorded_ms=1000*fast, ratio=slow/fast, losses_differ_by=off, equal=m.must(f'recorded {name}', off == 0))
+
 def whole_run(m):
     "The three experiments through the command"
     seconds = m.seconds(lambda: subprocess.run([sys.executable, '-m', 'clip_lab.lab', 'run', '--preset', 'coco', '--data', str(m.folder/'coco'), '--image-encoder', f'resnet50:{m.folder}/stand-ins/resnet50.safetensors', '--text-encoder', f'{m.folder}/stand-ins/clip-text',
@@ -109,24 +133,28 @@ def recall(m):
     same = all(torch.equal(a, b) for way in WAYS for a,b in zip(here[way], there[way]))
     return dict(images=n, captions=5*n, bare_product_seconds=bare, unique_seconds=seconds['unique'], paired_seconds=seconds['paired'], ratio=seconds['unique']/bare, peak_MB=m.peak_MB(), ranks_as_on_cpu=m.must('ranks', same))
 
-def gradient(m, device, precision):
+def gradient(m, device, precision, given=None):
+    "Inputs, loss and gradient of a step of modification 2"
     lab = replace(the_lab(m), device=device)
     with use_precision(precision):
         e = replace(MOD2, jitter=False)
         model, splits = build(lab, e)
         run = Training(e, model, splits, m.folder/'parity', device)
-        rows, texts = np.arange(32), np.arange(64)
-        loss = run.step(splits['train'].inputs(rows).to(device), rows, texts)
-    return loss.item(), torch.cat([p.grad.flatten().cpu() for p in model.parameters() if p.requires_grad])
+        run.recorded, rows, texts = None, np.arange(32), np.arange(64)
+        x = splits['train'].inputs(rows)
+        loss = run.step((x if given is None else given).to(device), rows, texts)
+    return x.float().cpu(), loss.item(), torch.cat([p.grad.flatten().cpu() for p in model.parameters() if p.requires_grad])
 
 def parity(m):
-    "Loss and gradient of a step of modification 2, on the CPU in float32 and here"
-    loss, exact = gradient(m, torch.device('cpu'), 'float32')
+    "The frozen part on the CPU in float32 and here; then a step of modification 2 on the same inputs"
+    x, loss, exact = gradient(m, torch.device('cpu'), 'float32')
     for precision,most in dict(float32=1e-5, bfloat16=1e-3).items():
-        here, found = gradient(m, m.device, precision)
+        if m.device.type == 'cpu' and precision == 'bfloat16' and not has_bfloat16(): say('parity', precision=precision, skipped='this processor has no bfloat16'); continue
+        own, here, found = gradient(m, m.device, precision, x)
+        cosine = torch.nn.functional.cosine_similarity(own.flatten(1), x.flatten(1)).min().item()
         off, turned = abs(here - loss)/loss, ((found - exact).norm()/exact.norm()).item()
-        within = off < most and (turned < most or precision == 'bfloat16')        # three digits in each layer: the gradient of random weights is shown, not judged
-        say('parity', precision=precision, loss_relative=off, gradient_relative=turned, allowed=most, within=m.must(f'parity {precision}', within))
+        within = off < most and (turned < most or precision == 'bfloat16')        # bfloat16 has three digits in each layer: its gradient is shown, not judged
+        say('parity', precision=precision, frozen_part_cosine=cosine, loss_relative=off, gradient_relative=turned, allowed=most, within=m.must(f'parity {precision}', within))
 
 def half(m):
     "An epoch of modification 2 in float16, with the scaler"
@@ -163,7 +191,7 @@ def tiled_loss(m):
     seconds = m.seconds(lambda: info_nce_loss(x, y).backward())
     return dict(pairs=n, seconds=seconds, MB_above_inputs=m.peak_MB() - before, table_MB=4*n*n/2**20)
 
-STEPS = [data, throughput, epochs, recall, parity, half, tiled_loss, whole_run, resume]
+STEPS = [data, throughput, epochs, launches, recall, parity, half, tiled_loss, whole_run, resume]
 
 def measure_all(folder, device, scale):
     "Run all steps; one that fails does not stop the rest"
