@@ -275,7 +275,7 @@ def compare_epoch(
     plain_seconds = timed(lambda: plain_epoch(plain, most))[0]*n/measured
     with tempfile.TemporaryDirectory() as folder:
         runs = {jitter: our_training(replace(experiment, jitter=jitter), data, text, Path(folder), size) for jitter in (True, False)}
-        for run in runs.values(): run.splits['train'].inputs.look(range(8), 0)      # the first call prepares kernels
+        for run in runs.values(): next(run.splits['train'].inputs.look([range(8)], 0))      # the first call prepares kernels
         def epoch(run): run.splits['train'].inputs.kept = None; run.place = dict(seen=0, total=0., seconds=0.); run.train_epoch(_Silent)
         seconds = {jitter: min(timed(lambda: epoch(run))[0] for _ in range(3)) for jitter,run in runs.items()}
     return dict(experiment=experiment.name, photos=len(data['train'].file_names), plain_pairs_measured=measured, plain_seconds=plain_seconds, seconds=seconds[True], ratio=plain_seconds/seconds[True], jitter_share=1 - seconds[False]/seconds[True])

@@ -291,17 +291,18 @@ class _Views(Dataset):
 def _stack(views): return torch.from_numpy(np.stack(views))
 
 def view_batches(
-    views,           # a data set of arrays
-    batch_size:int,  # images a batch
-    processes:int,   # that decode; 0: threads of this one do
-):                   # yields (B, size, size, 3) tensors, pinned if processes made them for a GPU
+    views,          # a data set of arrays
+    batches:list,   # of lists of places in it
+    processes:int,  # that decode; 0: threads of this one do
+):                  # yields (B, size, size, 3) tensors, pinned if processes made them for a GPU
     "Views in batches, in order, decoded by threads or by processes"
     if processes:
+        cv2.setNumThreads(1)     # threads of its own would not live on in the processes, which would wait for them
         pin = torch.cuda.is_available()
-        yield from DataLoader(views, batch_size, num_workers=processes, collate_fn=_stack, pin_memory=pin, multiprocessing_context='fork')
+        yield from DataLoader(views, batch_sampler=batches, num_workers=processes, collate_fn=_stack, pin_memory=pin, multiprocessing_context='fork')
         return
     with ThreadPoolExecutor(4) as pool:
-        for i in range(0, len(views), batch_size): yield _stack(list(pool.map(views.__getitem__, range(i, min(i + batch_size, len(views))))))
+        for batch in batches: yield _stack(list(pool.map(views.__getitem__, batch)))
 
 # %% ../nbs/01_data.ipynb #c3d10002
 FORKED = 256    # images from which on decoding in processes pays, before a GPU
@@ -321,7 +322,10 @@ def pixel_batches(
     batch_size:int=64,                        # images a batch
     rng_of=lambda row: None,                  # random generator for an image's row; needed for jitter
     device:torch.device=torch.device('cpu'),  # where the pixels are needed
+    ends=None,                                # of the parts of `rows` that no batch crosses; None: it is one part
 ):                                            # yields (B, 3, size, size) tensors
     "Read images and yield them as batches of normalised pixels, in order"
     views = _Views(data, list(rows), transform, rng_of)
-    for batch in view_batches(views, batch_size, decoders(device, len(views))): yield transform.pixels(batch.to(device, non_blocking=True))
+    parts = zip([0, *(ends or [])], ends or [len(views)])
+    batches = [range(i, min(i + batch_size, end)) for start,end in parts for i in range(start, end, batch_size)]
+    for batch in view_batches(views, batches, decoders(device, len(views))): yield transform.pixels(batch.to(device, non_blocking=True))

@@ -372,7 +372,8 @@ class FrozenPart:
     ):
         self.device, self.whole, self.penultimate = device, not encoder.last_is_trained, encoder.penultimate
         self.dtype = getattr(torch, precision_of(device))
-        self.exact = self._made_fast(encoder.early[:encoder.exact], torch.float32)
+        self.finer = torch.float16 if device.type == 'cuda' and self.dtype != torch.float32 else torch.float32
+        self.exact = self._made_fast(encoder.early[:encoder.exact], self.finer)
         self.rest = self._made_fast(encoder.early[encoder.exact:], self.dtype)
         if self.whole: self.last = self._made_fast(nn.Sequential(encoder.last), self.dtype)
 
@@ -387,7 +388,7 @@ class FrozenPart:
         with torch.no_grad(): return torch.cat([self._run(part, small) for part in pixels.split(large)])
 
     def _run(self, pixels, small):
-        x = torch.cat([self.exact(part.to(self.device, memory_format=torch.channels_last)).to(self.dtype) for part in pixels.split(small)])
+        x = torch.cat([self.exact(part.to(self.device, self.finer, memory_format=torch.channels_last)).to(self.dtype) for part in pixels.split(small)])
         x = self.rest(x)
         if not self.whole: return x
         return torch.cat([z.float().mean((2, 3)) for z in ([x, self.last(x)] if self.penultimate else [self.last(x)])], 1)

@@ -11,6 +11,7 @@ __all__ = ['BASELINE', 'MOD1', 'MOD2', 'EXPERIMENTS', 'BEST', 'ALL_EXPERIMENTS',
 import math, time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 import numpy as np, pandas as pd, torch
 from fastcore.basics import patch
@@ -83,7 +84,7 @@ def learning_rate(
     return lr if experiment.schedule == 'constant' else lr * (1 + math.cos(math.pi * done/experiment.epochs)) / 2
 
 # %% ../nbs/16_train.ipynb #91a0bf71
-HELD = 3 * 2**27    # bytes of the pictures' outputs that are held in memory at once
+HELD = dict(cpu=3 * 2**27, cuda=2**31)    # bytes of the pictures' outputs that are held in memory at once
 
 class ImageInputs:
     "What the trained part of a model starts from, for the pictures of one split"
@@ -98,28 +99,42 @@ class ImageInputs:
     ):
         self.data, self.transform, self.frozen, self.seed, self.kept, self.views = data, transform, frozen, seed, features, views
         if features is None or views is not None:
-            one = self.look([0], 0)
-            self.shape, group = one.shape[1:], max(1, min(group, HELD // (4*one[0].numel() if views else one.nbytes)))
+            one, held = next(self.look([[0]], 0)), HELD.get(frozen.device.type, HELD['cpu'])
+            self.shape, group = one.shape[1:], max(1, min(group, held // (4*one[0].numel() if views else one.nbytes)))
         self.group = group
 
-    def look(self, rows, epoch):
-        "Run the frozen part on views of these pictures"
-        batches = pixel_batches(self.data, rows, self.transform, 64, lambda row: np.random.default_rng([self.seed, epoch, row]), self.frozen.device)
+    def look(self, groups, epoch):                     # yields (M, ...) for each
+        "Run the frozen part on views of these pictures, group by group; processes before a GPU decode on while a group is trained on"
+        rows, ends = np.concatenate(groups).astype(int), np.cumsum([len(g) for g in groups]).tolist()
+        batches = pixel_batches(self.data, rows, self.transform, 64, lambda row: np.random.default_rng([self.seed, epoch, row]), self.frozen.device, ends)
+        for group in groups: yield self._collect(batches, len(group))
+
+    def _collect(self, batches, n):
         out, done = None, 0
-        for pixels in progress(batches, f'looking at {len(rows):,} pictures', -(-len(rows)//64)):
+        for pixels in progress(islice(batches, -(-n//64)), f'looking at {n:,} pictures', -(-n//64)):
             part = self.frozen(pixels)
-            if out is None: out = part.new_empty(len(rows), *part.shape[1:])
+            if out is None: out = part.new_empty(n, *part.shape[1:])
             out[done:done+len(part)] = part; done += len(part)
         return out
 
-    def __call__(self, rows, epoch=0)->torch.Tensor:   # (len(rows), ...)
+    @property
+    def changing(self)->bool:
+        "Whether the frozen part has to run again for every epoch"
+        return not self.views and self.kept is None and (self.transform.jitter or len(self.data.file_names) > self.group)
+
+    def groups(self, groups, epoch=0):                 # yields (M, ...) for each
+        "The inputs for groups of pictures, one after the other"
+        if self.changing: yield from self.look(groups, epoch)
+        else: yield from (self(rows, epoch) for rows in groups)
+
+    def __call__(self, rows, epoch=0)->torch.Tensor:   # (M, ...)
         "The inputs for these pictures; with jitter, they change with the epoch"
         n = len(self.data.file_names)
         if self.views:
             view = [np.random.default_rng([self.seed, epoch, row]).integers(len(self.views)//n) for row in rows]
             return self.views[np.array(view)*n + rows].view(len(rows), *self.shape)
-        if self.kept is None and (self.transform.jitter or n > self.group): return self.look(rows, epoch)
-        if self.kept is None: self.kept = self.look(range(n), epoch)
+        if self.changing: return next(self.look([rows], epoch))
+        if self.kept is None: self.kept = next(self.look([range(n)], epoch))
         return self.kept[rows]
 
 # %% ../nbs/16_train.ipynb #73ef2d28
@@ -426,8 +441,9 @@ def train_epoch(self:Training,
     self.model.train()
     self.since = time.perf_counter()
     number, processes = process()
-    for rows,batches in self.remaining():
-        self.train_group(self.splits['train'].inputs(rows[number::processes], self.epoch), rows, batches, bar)
+    todo = list(self.remaining())
+    inputs = self.splits['train'].inputs.groups([rows[number::processes] for rows,_ in todo], self.epoch)
+    for rows,batches in todo: self.train_group(next(inputs), rows, batches, bar)
     self.look_at_losses()
     return self.place['total']/self.place['seen']
 

@@ -4,7 +4,7 @@ Made for a machine with PyTorch, a GPU and no network. Draws photos of COCO's sh
 of the real sizes (random weights), and prints a line of JSON for each measurement. Ends with status 1 where a step fails or CPU and GPU differ by more than they may. Not a test.
 
 What is missing there besides PyTorch comes along as wheels: `python tests/gpu.py --pack DIR` fetches them where there is a network, `--wheels DIR` installs them.
-Without a GPU it runs on the CPU; `--scale .1` makes everything a tenth of the size."""
+Without a GPU it runs on the CPU; `--scale .1` makes everything a tenth of the size; `--steps data parity` takes these alone."""
 import argparse, json, os, re, shlex, subprocess, sys, tempfile
 from configparser import ConfigParser
 from multiprocessing import Pool
@@ -55,6 +55,7 @@ def main():
     parser.add_argument('folder', nargs='?', type=Path)
     parser.add_argument('--scale', type=float, default=1)
     parser.add_argument('--device', default='auto')
+    parser.add_argument('--steps', nargs='*')
     parser.add_argument('--pack', type=Path)
     parser.add_argument('--wheels', type=Path)
     options = parser.parse_args()
@@ -65,6 +66,6 @@ def main():
     folder = options.folder or Path(tempfile.mkdtemp())
     os.environ['TQDM_DISABLE'] = '1'
     import gpu_steps
-    return gpu_steps.measure_all(folder, options.device, options.scale)
+    return gpu_steps.measure_all(folder, options.device, options.scale, options.steps)
 
 if __name__ == '__main__': sys.exit(main())
