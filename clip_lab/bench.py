@@ -342,7 +342,7 @@ def stopwatch(
 STAGES = {
     'draw the scenes': [(experiment_page, 'provide')],
     'embed captions': [(experiment_page, 'text_embeddings'), (experiment_page, 'sentence_embeddings'), (experiment_page, 'load_text_encoder')],
-    'read, decode, augment': [(ImageInputs, 'look'), (experiment_page, 'image_features'), (experiment_page, 'read_data')],
+    'read, decode, augment': [(ImageInputs, '_collect'), (experiment_page, 'image_features'), (experiment_page, 'read_data')],
     'frozen part': [(FrozenPart, '__call__')],
     'trained part, forward': [(RetrievalModel, 'trained')],
     'loss and backward': [(step_page, 'backward')],

@@ -362,7 +362,7 @@ def fuse_convolutions(
     return module
 
 # %% ../nbs/10_encoders.ipynb #57a9e8e8
-PORTIONS = 2**18, 2**20    # pixels that a CPU takes at once, in float32 and in half precision
+PORTIONS = 2**18, 2**20    # pixels that a CPU takes at once: small and large portions
 
 class FrozenPart:
     "The frozen stages of an image encoder, ready to be run fast: pixels in, and out comes what the trained part starts from"
@@ -372,6 +372,7 @@ class FrozenPart:
     ):
         self.device, self.whole, self.penultimate = device, not encoder.last_is_trained, encoder.penultimate
         self.dtype = getattr(torch, precision_of(device))
+        self.light = any(m.groups > 1 for m in encoder.modules() if isinstance(m, nn.Conv2d))
         self.finer = torch.float16 if device.type == 'cuda' and self.dtype != torch.float32 else torch.float32
         self.exact = self._made_fast(encoder.early[:encoder.exact], self.finer)
         self.rest = self._made_fast(encoder.early[encoder.exact:], self.dtype)
@@ -384,7 +385,7 @@ class FrozenPart:
 
     def __call__(self, pixels)->torch.Tensor:    # (B, 3, H, W) -> features (B, width), or (B, C, h, w) where the last stage is trained
         small, large = (max(1, p // pixels[0, 0].numel()) if self.device.type == 'cpu' else len(pixels) for p in PORTIONS)
-        if self.dtype == torch.float32: large = small
+        if self.dtype == torch.float32: small = large = small if self.light else large
         with torch.no_grad(): return torch.cat([self._run(part, small) for part in pixels.split(large)])
 
     def _run(self, pixels, small):

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np, pandas as pd, torch
 from fastcore.basics import patch
 from .files import LabError, progress, whole_file, write_json
-from .data import CaptionDataset, ImageTransform, pixel_batches
+from .data import CaptionDataset, ImageTransform, Opened, pixel_batches
 from .cache import Vectors
 from .devices import gather_rows, is_first, on_device, precision_of, process, share_batchnorm, wait_for_all
 from .encoders import FrozenPart, RetrievalModel
@@ -98,6 +98,7 @@ class ImageInputs:
         views:Vectors=None,        # (V*M, ...) kept outputs for all pictures in V views, one view after the other
     ):
         self.data, self.transform, self.frozen, self.seed, self.kept, self.views = data, transform, frozen, seed, features, views
+        self.opened = None if transform.changes else Opened(data, transform.size)
         if features is None or views is not None:
             one, held = next(self.look([[0]], 0)), HELD.get(frozen.device.type, HELD['cpu'])
             self.shape, group = one.shape[1:], max(1, min(group, held // (4*one[0].numel() if views else one.nbytes)))
@@ -106,7 +107,7 @@ class ImageInputs:
     def look(self, groups, epoch):                     # yields (M, ...) for each
         "Run the frozen part on views of these pictures, group by group; processes before a GPU decode on while a group is trained on"
         rows, ends = np.concatenate(groups).astype(int), np.cumsum([len(g) for g in groups]).tolist()
-        batches = pixel_batches(self.data, rows, self.transform, 64, lambda row: np.random.default_rng([self.seed, epoch, row]), self.frozen.device, ends)
+        batches = pixel_batches(self.data, rows, self.transform, 64, lambda row: np.random.default_rng([self.seed, epoch, row]), self.frozen.device, ends, self.opened)
         for group in groups: yield self._collect(batches, len(group))
 
     def _collect(self, batches, n):
