@@ -18,7 +18,7 @@ def item_names(
     items:list,  # (N,) texts
 )->list:         # (N,) 16 bytes each
     "A short name for each item"
-    return [hashlib.blake2b(i.encode(), digest_size=16).digest() for i in items]
+    return [hashlib.blake2b(i.encode(errors='surrogatepass'), digest_size=16).digest() for i in items]
 
 # %% ../nbs/08_cache.ipynb #cccc3f12
 class VectorFile:

@@ -11,11 +11,10 @@ from pathlib import Path
 import torch
 from PIL import Image
 from .files import LabError, load_json
-from .data import load_image
-from .presets import choose_preset, cleaned
-from .evaluate import nearest
+from .data import UnusableImage, load_image
+from .evaluate import HELD_OUT, nearest
 from .pretrained import ClipLab, load_model
-from .search import PictureIndex, beside, index_pictures, pictures_of_run
+from .search import PictureIndex, index_folder, index_of_run
 
 # %% ../nbs/35_demo.ipynb #86497608
 @dataclass
@@ -29,32 +28,30 @@ class Side:
 
 def captions_of_run(
     run:str|Path,           # folder of a run
-    cache:str='_cache',     # the cache folder
     most:int=25_000,        # captions
-)->list:                    # different ones, in their order; none if the data are not there
+)->list:                    # different ones, in their order; none if it was judged by nothing that is known here
     "The captions a run was judged by"
-    file = Path(run)/'config.json'
-    root = load_json(file).get('data_root') if file.exists() else None
-    if not root or not Path(root).is_dir(): return []
-    return list(dict.fromkeys(cleaned(choose_preset('scenes', root), 'val', cache, 0)[0].captions))[:most]
+    if not (Path(run)/HELD_OUT).exists(): return []
+    return list(dict.fromkeys(load_json(Path(run)/HELD_OUT)['captions']['texts']))[:most]
 
 def open_side(
     run:str|Path,           # folder of a run, folder of a saved model, or a model on the Hugging Face Hub
     images:str=None,        # folder of pictures; None: those the run was judged by
     device:str='auto',      # auto, cpu, cuda or mps
-    cache:str='_cache',     # the cache folder
+    index:str=None,         # folder for the embeddings; None: with the run, or in a cache folder
 )->Side:
     "Load a model and embed what it is asked about"
-    model, captions = load_model(run, device=device), captions_of_run(run, cache)
-    return Side(Path(run).name, model, index_pictures(model, images or pictures_of_run(run), beside(run)), captions, model.embed_texts(captions) if captions else torch.zeros(0, model.width))
+    model, captions = load_model(run, device=device), captions_of_run(run)
+    return Side(Path(run).name, model, index_of_run(model, run, index or index_folder(run), images), captions, model.embed_texts(captions) if captions else torch.zeros(0, model.width))
 
 # %% ../nbs/35_demo.ipynb #5cbefb87
 def thumbnail(
     path:str|Path,   # a picture file
     side:int=320,    # its longer side at most, in pixels
-)->Image.Image:
+)->Image.Image:   # None where the picture can no longer be read
     "A small copy of a picture"
-    image = load_image(path)
+    try: image = load_image(path)
+    except UnusableImage: return None
     image.thumbnail((side, side))
     return image
 
@@ -67,21 +64,26 @@ def find_pictures_for(
     if not sentence.strip(): return [], 'Type a sentence first.'
     answers, long = side.index.search(side.model.embed_texts([sentence]), int(top)), side.model.too_long([sentence])
     note = f'The sentence has {long[sentence]} tokens; {side.name} reads the first {side.model.text_encoder.max_tokens}.' if long else ''
-    return [(thumbnail(side.index.folder/name), f'{cosine:.3f}  {Path(name).name}') for name,cosine in answers], note
+    found = [(small, f'{cosine:.3f}  {Path(name).name}') for name,cosine in answers if (small := thumbnail(side.index.folder/name))]
+    gone = len(answers) - len(found)
+    return found, ' '.join(filter(None, [note, f'{gone} of the answers can no longer be shown.' if gone else '']))
 
 # %% ../nbs/35_demo.ipynb #814750e0
 def find_sentences_for(
     side:Side,          # the model and its captions
-    picture,            # a picture of PIL; None: none was given
+    picture,            # the file of a picture, or a picture of PIL; None: none was given
     sentences:str='',   # to choose from, one a line
     top:int=6,          # captions
 ):                      # rows [sentence, number], a note
     "What the page shows for a picture"
     labels = [s.strip() for s in sentences.splitlines() if s.strip()]
     if picture is None: return [], 'Drop a picture first.'
-    if labels: return [[s, f'{100*p:.1f} %'] for s,p in side.model.classify(picture, labels).items()], 'Probabilities among the sentences given.'
-    if not side.captions: return [], f'{side.name} has no captions of its own; type sentences to choose from, one a line.'
-    rows, cosines = nearest(side.model.embed_pictures([picture]), side.caption_emb, int(top))
+    try:
+        if labels: return [[s, f'{100*p:.1f} %'] for s,p in side.model.classify(picture, labels).items()], 'Probabilities among the sentences given.'
+        if not side.captions: return [], f'{side.name} has no captions of its own; type sentences to choose from, one a line.'
+        rows, cosines = nearest(side.model.embed_pictures([picture]), side.caption_emb, int(top))
+    except UnusableImage as e: return [], f'{Path(picture).name} cannot be used: {e.reason}.'
+    except LabError as e: return [], f'{e}.'
     return [[side.captions[i], f'{c:.3f}'] for i,c in zip(rows[0], cosines[0])], 'The nearest captions of the run, with their cosines.'
 
 # %% ../nbs/35_demo.ipynb #c4c73938
@@ -106,7 +108,7 @@ def page_of(
             def pictures(text, n): return [x for s in sides for x in find_pictures_for(s, text, n)]
             gr.on([ask.click, sentence.submit], pictures, [sentence, top], found, api_name='pictures')
         with gr.Tab('Find sentences'):
-            with gr.Row(): picture, labels = gr.Image(type='pil', label='Picture', height=300), gr.Textbox(label='Sentences to choose from, one a line', lines=6)
+            with gr.Row(): picture, labels = gr.File(label='Picture', type='filepath', height=160), gr.Textbox(label='Sentences to choose from, one a line', lines=6)
             ask = gr.Button('Find sentences', variant='primary')
             found = [x for pair in columns(lambda: gr.Dataframe(headers=['sentence', ''], wrap=True, interactive=False, show_label=False)) for x in pair]
             def sentences(image, text): return [x for s in sides for x in find_sentences_for(s, image, text)]
@@ -126,12 +128,12 @@ def demo(
     port:int=7860,            # the port to listen on
     open:bool=False,          # show it in a browser
     device:str='auto',        # auto, cpu, cuda or mps
-    cache:str='_cache',       # where the embedded captions are kept
+    index:str=None,           # folder for the embeddings; None: with the run, or in a cache folder
 ):
     "Ask one trained model or two, on a page on this machine"
     gr = _gradio()
     if len(runs) > 2: raise LabError(f'clip_lab demo compares two runs at most, and {len(runs)} are named')
-    page = page_of([open_side(run, images, device, cache) for run in runs])
+    page = page_of([open_side(run, images, device, index) for run in runs])
     plain = gr.themes.Default(font=['system-ui', 'sans-serif'], font_mono=['ui-monospace', 'monospace'])
     print(f'http://{host}:{port}   (Ctrl-C ends it)', flush=True)
     try: page.launch(server_name=host, server_port=port, share=False, quiet=True, inbrowser=open, theme=plain, footer_links=[], max_file_size='50mb', ssr_mode=False)

@@ -566,7 +566,7 @@ def view_features(
     def compute(todo):
         for v in range(views + 1):
             rows = [i % m for i in todo if i//m == v]
-            batches = pixel_batches(data, rows, changed if v else transform, 64, lambda row: np.random.default_rng([v, zlib.crc32(data.file_names[row].encode())]), device)
+            batches = pixel_batches(data, rows, changed if v else transform, 64, lambda row: np.random.default_rng([v, zlib.crc32(data.file_names[row].encode(errors='surrogatepass'))]), device)
             for i,pixels in enumerate(progress(batches, f'view {v} of {len(rows):,} pictures', -(-len(rows)//64))):
                 yield [v*m + row for row in rows[i*64:(i+1)*64]], frozen(pixels).float().cpu().flatten(1).numpy()
     width = frozen(torch.zeros(1, 3, transform.size, transform.size)).numel()

@@ -4,30 +4,33 @@
 
 # %% auto #0
 __all__ = ['writable', 'Lab', 'open_lab', 'text_reader', 'text_read', 'build', 'load_best', 'load_trained', 'flat',
-           'same_settings', 'machine', 'run_settings', 'is_finished', 'begin', 'look_into', 'draw_space', 'fold_of',
-           'evaluate_experiment', 'work_on', 'run_experiment', 'evaluate_reference', 'for_benchmark']
+           'same_settings', 'data_marks', 'changes_of', 'machine', 'run_settings', 'is_finished', 'begin', 'look_into',
+           'draw_space', 'fold_of', 'evaluate_experiment', 'work_on', 'at_work', 'run_experiment', 'work_anew',
+           'evaluate_reference', 'for_benchmark']
 
 # %% ../nbs/26_experiment.ipynb #9da508c4
-import json, platform, shutil, tempfile
+import json, os, platform, shutil, tempfile
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 import numpy as np, pandas as pd, torch
+from filelock import FileLock, Timeout
 from . import __version__
-from .files import LabError, load_json, progress, whole_file, write_json
+from .files import LabError, file_stamps, load_json, progress, whole_file, write_json
 from .data import ImageTransform, find_split
 from .readers import find_captions
 from .scenes import SPLITS, THINGS, ground_truth
 from .presets import Preset, data_settings, provide, read_data
-from .cache import Vectors
+from .cache import Vectors, item_names
 from .devices import agreed, hardware, in_turn, is_first, pick_device, precision_of, wait_for_all
 from .encoders import RetrievalModel, TextEncoder, image_features, load_image_encoder, load_text_encoder, sentence_embeddings, state_fingerprint, text_embeddings, view_features
 from .metrics import PROTOCOLS, fold_metrics
-from .checkpoints import load_tensors
+from .checkpoints import load_tensors, save_tensors
 from .train import Experiment, ImageInputs, Split, load_epochs, train
-from .evaluate import choose_candidates, choose_queries, evaluate, measure, queries_like, save_ranks, transcript
-from .visualize import best_typical_worst, classification_chart, loss_curves, save_figure, top_captions, top_retrievals, transcript_figure
+from .evaluate import HELD_OUT, choose_candidates, choose_queries, evaluate, measure, queries_like, save_held_out, save_ranks, transcript
+from .visualize import best_typical_worst, classification_chart, loss_curves, top_captions, top_retrievals, transcript_figure, try_figure
 from .zero_shot import class_embeddings, confusion, zero_shot_figure, zero_shot_table
 from .minimal_pairs import ask_pairs, minimal_pairs, pairs_figure
 from .slices import slice_table, slices_figure, slices_of
@@ -63,6 +66,7 @@ class Lab:
     force: bool = False   # compute again even if it is there
     drawn: bool = True    # draw figures and look into every experiment
     save_every: float = 30     # seconds between checkpoints
+    seed: int = 0              # of the draw of the data
 
     @property
     def held_out(self)->str:
@@ -92,7 +96,7 @@ def open_lab(
                     image_encoder=dict(name=preset.image_encoder, weights=image_encoder.weights), text_encoder=dict(name=preset.text_encoder, weights=text_encoder.weights))
     last = list(data)[-1]
     queries = queries_like(text_encoder(list(preset.queries)), text[last], data[last].image_of_text) if preset.queries else choose_queries(data[last])
-    return Lab(preset, data, text, settings, runs, cache, device, queries, force)
+    return Lab(preset, data, text, settings, runs, cache, device, queries, force, seed=seed)
 
 # %% ../nbs/26_experiment.ipynb #57b402d4
 def text_reader(
@@ -164,11 +168,35 @@ def flat(
 def same_settings(
     file:Path,      # a config.json
     settings:dict,  # of the run that is wanted
+    changed='',     # what is different about the data, if one can tell
 ):
     "Make sure that a run was made with these settings"
     there = flat(dict(experiment=asdict(Experiment()))) | flat(load_json(file).get('settings', {}))    # what is not there is younger than the run
-    differ = [f'{k} is {v}, there {there.get(k)}' for k,v in flat(settings).items() if there.get(k) != v]
-    if differ: raise LabError(f'{file}: that run was made with other settings ({"; ".join(differ[:3])}); choose another --out, or --force to replace it')
+    differ = {k: f'{k} is {v}, there {there.get(k)}' for k,v in flat(settings).items() if there.get(k) != v}
+    if not differ: return
+    only_data = all(k.startswith('data.') for k in differ)
+    why = f'on other data: {changed}' if only_data and changed else f'with other settings ({"; ".join(list(differ.values())[:3])})'
+    raise LabError(f'{file}: that run was made {why}; choose another --out, or --force to replace it')
+
+def data_marks(
+    data:dict,  # split -> CaptionDataset
+)->dict:        # 'train/images'... -> (M,) a number for each image or caption
+    "What each image and caption was like, in eight bytes"
+    def marks(texts): return torch.from_numpy(np.frombuffer(b''.join(item_names(texts)), np.int64)[::2].copy())
+    def files(d): return [f'{name} {size}' for name,size,_ in file_stamps(d.folder, d.file_names)]
+    return {f'{split}/{kind}': marks(texts) for split,d in data.items() for kind,texts in (('images', files(d)), ('captions', d.captions))}
+
+def changes_of(
+    before:dict,  # from `data_marks`
+    now:dict,     # from `data_marks`
+)->str:           # '' for none
+    "What is different about the data, in words"
+    told = []
+    for kind in ('captions', 'images'):
+        old, new = (torch.cat([v for k,v in marks.items() if k.endswith(kind)]).numpy() for marks in (before, now))
+        changed = int((~np.isin(new, old)).sum()) or int((~np.isin(old, new)).sum())
+        if changed: told.append(f'the {kind} changed ({changed:,} of {len(old):,})')
+    return ' and '.join(told) or ('the same images and captions stand in another order or split' if any(not torch.equal(before[k], now[k]) for k in now if k in before) else '')
 
 # %% ../nbs/26_experiment.ipynb #b64311dc
 def machine(
@@ -194,8 +222,10 @@ def is_finished(
     "Whether a run with these settings, and no others, has been evaluated"
     folder = lab.runs/experiment.name
     if not (folder/'config.json').exists(): return False
-    same_settings(folder/'config.json', run_settings(lab, experiment))
-    return (folder/'metrics.json').exists() and (folder/'ranks.safetensors').exists()
+    marks = folder/'data.safetensors'
+    same_settings(folder/'config.json', run_settings(lab, experiment), changes_of(load_tensors(marks)[0], data_marks(lab.data)) if marks.exists() else '')
+    wanted = ['metrics.json', 'ranks.safetensors'] + ['drawn.json']*lab.drawn
+    return all((folder/f).exists() for f in wanted)
 
 # %% ../nbs/26_experiment.ipynb #6ccf2eb4
 def begin(
@@ -207,7 +237,10 @@ def begin(
     file = lab.runs/experiment.name/'config.json'
     if file.exists(): return
     cached = {split: dict(text=s.text.file.name, images=s.inputs.kept.file.name if isinstance(s.inputs.kept, Vectors) else None) for split,s in splits.items()}
-    write_json(file, dict(settings=run_settings(lab, experiment), seed=experiment.seed, data_root=lab.preset.root, cache=dict(folder=str(lab.cache), **cached), **machine(lab.device)))
+    save_tensors(file.with_name('data.safetensors'), data_marks(lab.data), {})
+    place = os.path.realpath(lab.preset.root)
+    data = asdict(lab.preset) | dict(root=place, seed=lab.seed, held_out=lab.held_out)
+    write_json(file, dict(settings=run_settings(lab, experiment), seed=experiment.seed, data=data, data_root=place, cache=dict(folder=str(lab.cache), **cached), **machine(lab.device)))
 
 # %% ../nbs/26_experiment.ipynb #4c8d5e13
 def look_into(
@@ -219,27 +252,30 @@ def look_into(
 ):
     "Write tables and figures that say what an experiment has understood"
     data, text_emb, folder = lab.data[lab.held_out], model.texts(lab.text[lab.held_out]), lab.runs/name
-    def keep(table, what, fig):
+    def draw(what, f): try_figure(f, folder/'figures'/f'{what}.png')
+    def keep(table, what):
         with whole_file(folder/f'{what}.csv') as part: table.to_csv(part)
-        save_figure(fig, folder/'figures'/f'{what}.png')
     table = slice_table(ranks['t2i'], data.image_of_text, slices_of(data))
-    keep(table, 'slices', slices_figure(table, f'{name}: which captions are found'))
-    rows, labels = best_typical_worst(ranks['t2i'])
-    save_figure(top_retrievals(data, image_emb, text_emb, rows, f'{name}: captions answered best, typically and worst', labels=labels), folder/'figures'/'caption_queries.png')
+    keep(table, 'slices')
+    draw('slices', lambda: slices_figure(table, f'{name}: which captions are found'))
+    asked, said = best_typical_worst(ranks['t2i'])
+    draw('caption_queries', lambda: top_retrievals(data, image_emb, text_emb, asked, f'{name}: captions answered best, typically and worst', labels=said))
     rows, labels = best_typical_worst(ranks['i2t'])
-    save_figure(top_captions(data, image_emb, text_emb, np.unique(data.image_of_text)[rows], f'{name}: pictures answered best, typically and worst', labels=labels), folder/'figures'/'picture_queries.png')
+    draw('picture_queries', lambda: top_captions(data, image_emb, text_emb, np.unique(data.image_of_text)[rows], f'{name}: pictures answered best, typically and worst', labels=labels))
     shape, *cosines = geometry(image_emb, text_emb, data.image_of_text)
     write_json(folder/'geometry.json', shape | dict(words=in_words(shape)))
     save_answers(folder, folder/'thumbs', data, answers(data, image_emb, text_emb))
-    save_figure(geometry_figure(shape, *cosines, f'{name}: cosines'), folder/'figures'/'geometry.png')
+    draw('geometry', lambda: geometry_figure(shape, *cosines, f'{name}: cosines'))
     if not (truth := ground_truth(data)): return
     text_encoder = text_reader(lab, model.text_layers)
     def embed(sentences): return model.texts(sentence_embeddings(sentences, text_encoder, lab.cache, lab.device))[:]
     classes, pairs = class_embeddings(list(THINGS), embed), minimal_pairs(truth)
-    table = zero_shot_table(image_emb, classes, truth)
-    keep(table, 'zero_shot', zero_shot_figure(table, *confusion(image_emb, classes, truth), f'{name}: names for pictures, out of {len(THINGS)}'))
-    table = ask_pairs(image_emb, pairs, embed)
-    keep(table, 'minimal_pairs', pairs_figure({name: table}, f'{name}: one thing changed'))
+    named = zero_shot_table(image_emb, classes, truth)
+    keep(named, 'zero_shot')
+    draw('zero_shot', lambda: zero_shot_figure(named, *confusion(image_emb, classes, truth), f'{name}: names for pictures, out of {len(THINGS)}'))
+    told = ask_pairs(image_emb, pairs, embed)
+    keep(told, 'minimal_pairs')
+    draw('minimal_pairs', lambda: pairs_figure({name: told}, f'{name}: one thing changed'))
 
 # %% ../nbs/26_experiment.ipynb #1b02124c
 def draw_space(
@@ -256,9 +292,10 @@ def draw_space(
     first = at[np.searchsorted(pictures, rows)]                                      # (W,) one caption of each picture
     text, batch = model.texts(lab.text['val'])[first], np.unique(np.linspace(0, len(rows)-1, 16).astype(int))
     panels = {'before training': moments[0][batch], f'after epoch {best}': moments[best][batch]}
-    save_figure(similarity_figure(panels, text[batch], [data.captions[i] for i in first[batch]], f'{name}: cosines in a batch of {len(batch)} validation pairs'), folder/'figures'/'similarity.png')
-    save_figure(epochs_figure(moments, text, f'{name}: {len(rows)} validation pictures on the way to their captions'), folder/'figures'/'epochs.png')
-    save_figure(map_figure(data, rows, moments[best], text, f'{name}: a map of the shared space'), folder/'figures'/'map.png')
+    figures = dict(similarity=lambda: similarity_figure(panels, text[batch], [data.captions[i] for i in first[batch]], f'{name}: cosines in a batch of {len(batch)} validation pairs'),
+                   epochs=lambda: epochs_figure(moments, text, f'{name}: {len(rows)} validation pictures on the way to their captions'),
+                   map=lambda: map_figure(data, rows, moments[best], text, f'{name}: a map of the shared space'))
+    for title,draw in figures.items(): try_figure(draw, folder/'figures'/f'{title}.png')
 
 # %% ../nbs/26_experiment.ipynb #7969e61b
 def fold_of(
@@ -284,15 +321,17 @@ def evaluate_experiment(
     print(text + '\n')
     with whole_file(folder/'transcript.txt') as part: part.write_text(text + '\n')
     save_ranks(folder/'ranks.safetensors', ranks)
+    save_held_out(folder, lab.held_out, data)
+    write_json(folder/'metrics.json', metrics)             # before anything is drawn
     figures = dict(loss_curves=lambda: loss_curves(history, f'{name}: training', experiment.batch_size),
                    retrievals=lambda: top_retrievals(data, image_emb, text_emb, lab.queries, f'{name}: top 5 pictures for a caption'),
                    classification=lambda: classification_chart(data, image_emb, text_emb, choose_candidates(data), f'{name}: zero-shot classification', float(model.temperature(experiment.temperature))),
                    transcript=lambda: transcript_figure(text, f'{name}: evaluation'))
     if lab.drawn:
-        for title,draw in progress(figures.items(), f'drawing {name}'): save_figure(draw(), folder/'figures'/f'{title}.png')
+        for title,draw in progress(figures.items(), f'drawing {name}'): try_figure(draw, folder/'figures'/f'{title}.png')
         look_into(lab, name, model, image_emb, ranks['unique'])
         draw_space(lab, name, model)
-    write_json(folder/'metrics.json', metrics)
+        write_json(folder/'drawn.json', dict(figures=sorted(f.stem for f in (folder/'figures').glob('*.png'))))
 
 # %% ../nbs/26_experiment.ipynb #c334b861
 def work_on(
@@ -316,6 +355,19 @@ def work_on(
     wait_for_all()
 
 # %% ../nbs/26_experiment.ipynb #5ae6c4ff
+@contextmanager
+def at_work(
+    folder:Path,  # of a run
+):
+    "Let one process at a time work on a run"
+    if not is_first(): yield; return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.with_name(f'.{folder.name}.lock'), timeout=0)
+    try: lock.acquire()
+    except Timeout: raise LabError(f'{folder}: another process is at work on this run; wait until it is done, or choose another --out') from None
+    try: yield
+    finally: lock.release()
+
 def run_experiment(
     lab:Lab,                # what the experiments share
     experiment:Experiment,  # its settings
@@ -323,8 +375,17 @@ def run_experiment(
 ):
     "Do what is not done yet of one experiment; with `force`, do it again"
     if not (lab.force and 'train' in steps):
-        if agreed(is_first() and (lab.force or not is_finished(lab, experiment))): work_on(lab, experiment, steps)
+        if not agreed(is_first() and (lab.force or not is_finished(lab, experiment))): return
+        with at_work(lab.runs/experiment.name): work_on(lab, experiment, steps)
         return
+    with at_work(lab.runs/experiment.name): work_anew(lab, experiment, steps)
+
+def work_anew(
+    lab:Lab,                # what the experiments share
+    experiment:Experiment,  # its settings
+    steps:tuple,            # 'train', 'evaluate' or both
+):
+    "Make a run beside the one that is there, and put it in its place"
     beside, name = replace(lab, runs=lab.runs/'.new'), experiment.name
     if is_first(): shutil.rmtree(beside.runs, ignore_errors=True)
     wait_for_all()
@@ -332,6 +393,7 @@ def run_experiment(
     if not is_first(): return
     shutil.rmtree(lab.runs/name, ignore_errors=True)
     (beside.runs/name).rename(lab.runs/name)
+    if (lab.runs/name/HELD_OUT).exists(): save_held_out(lab.runs/name, lab.held_out, lab.data[lab.held_out])      # as seen from here
     beside.runs.rmdir()
 
 # %% ../nbs/26_experiment.ipynb #d3f1a946

@@ -57,7 +57,9 @@ def read_text(
     "Read a text file"
     try: return Path(path).read_text(encoding='utf-8-sig')
     except FileNotFoundError: raise LabError(f'{path}: no such file') from None
-    except UnicodeDecodeError as e: raise LabError(f'{path}: not UTF-8 text ({e.reason} at byte {e.start}); save it as UTF-8') from None
+    except UnicodeDecodeError as e:
+        line = Path(path).read_bytes()[:e.start].count(b'\n') + 1
+        raise LabError(f'{path}: not UTF-8 text ({e.reason} at byte {e.start}, line {line}), perhaps Windows-1252 as older spreadsheets write it; save it as UTF-8') from None
 
 # %% ../nbs/00_files.ipynb #5d06fa41
 def load_json(
@@ -117,6 +119,6 @@ def file_stamps(
     "Name, size and modification time of each file; a missing file has neither"
     def stamp(name):
         try: s = Path(folder, name).stat()
-        except OSError: return name, None, None
+        except (OSError, ValueError): return name, None, None
         return name, s.st_size, s.st_mtime_ns
     return [stamp(n) for n in names]

@@ -9,7 +9,7 @@ __all__ = ['check_numbers', 'check_folder', 'check_model', 'choose_experiments',
            'one_line', 'main']
 
 # %% ../nbs/36_lab.ipynb #9fb72b33
-import argparse, errno, inspect, os, sys
+import argparse, errno, inspect, json, os, re, sys
 from fastcore.docments import docments
 from pathlib import Path
 from . import __version__
@@ -31,6 +31,7 @@ def check_folder(
 ):
     "Make sure that a folder is there, before anything large is loaded"
     way = 'leave it out to use the embedded set' if option == '--data' else 'check the name'
+    if folder is not None and os.path.isfile(folder): raise LabError(f'{option} {folder}: a file; name the folder that it lies in, {os.path.dirname(folder) or "."}'.strip())
     if folder is not None and not os.path.isdir(folder): raise LabError(f'{option} {folder}: no such folder; {way}'.strip())
 
 def check_model(
@@ -42,7 +43,7 @@ def check_model(
 
 # %% ../nbs/36_lab.ipynb #1d12844b
 def choose_experiments(
-    names:str,               # keys of `ALL_EXPERIMENTS`, separated by commas
+    names:str|list,          # keys of `ALL_EXPERIMENTS`, separated by commas or in a list
     epochs:int=None,         # for all of them; None keeps their own
     batch_size:int=None,     # for all of them; None keeps their own
     seed:int=0,              # for all of them
@@ -54,7 +55,8 @@ def choose_experiments(
     from clip_lab.train import ALL_EXPERIMENTS
     check_numbers(1, epochs=epochs, batch_size=batch_size, micro_batch=micro_batch)
     check_numbers(0, seed=seed)
-    names = [n.strip() for n in names.split(',')]
+    if batch_size == 1: raise LabError('--batch-size 1: a batch of one pair has nothing to tell apart, and its loss is always 0; choose 2 or more')
+    names = [n.strip() for n in (names.split(',') if isinstance(names, str) else names)]
     for n in names:
         if n not in ALL_EXPERIMENTS: raise LabError(f'--experiments {n}: unknown; choose from {", ".join(ALL_EXPERIMENTS)}')
     change = {k: v for k,v in dict(epochs=epochs, batch_size=batch_size, seed=seed, micro_batch=micro_batch, frozen_norm=frozen_norm or None).items() if v is not None}
@@ -131,7 +133,7 @@ def run(
                        val_images=val_images, image_column=image_column, caption_column=caption_column)
     pick_device(device)
     with use_precision(precision):
-        name = Path(own.root).absolute().name + ('' if split == 'own' else f'-{split}')
+        name = (Path(own.root).resolve().name or 'data') + ('' if split == 'own' else f'-{split}')
         lab = replace(open_lab(own, name, seed, device, out, cache, force), save_every=save_every)
         _run_seeds(lab, chosen, range(seed, seed + seeds), steps)
         if 'evaluate' in steps and is_first(): _sum_up(lab, reference, given)
@@ -168,16 +170,21 @@ def check_data(
     check_folder(folder)
     import pandas as pd
     from clip_lab.cleaning import too_long
+    from clip_lab.data import check_disjoint
     from clip_lab.encoders import load_text_encoder
     from clip_lab.experiment import writable
     from clip_lab.presets import cleaned, parts_of
+    from clip_lab.readers import LEFT_OUT
     own = asked_preset(preset, folder, split, image_column=image_column, caption_column=caption_column)
     found, reader = {part: cleaned(own, part, writable(cache, '--cache'), seed, force) for part in parts_of(own)}, load_text_encoder(text_encoder)
     for data,table,_ in found.values(): table.loc[f'of these longer than {reader.max_tokens} tokens'] = [0, too_long(data.captions, reader.count_tokens, reader.max_tokens)]
     print(f'{folder}: removed and kept\n{pd.concat({part: t for part,(_,t,_) in found.items()}, names=["split"]).to_string()}')
+    notes = dict.fromkeys(n for data,_,_ in found.values() for n in data.notes)
+    for text in notes: print(text)
+    check_disjoint({part: data for part,(data,_,_) in found.items()})
     removed = {part: file for part,(_,t,file) in found.items() if len(t.loc[:'kept']) > 1}
     for part,file in removed.items(): print(f'{part}: each of them with its reason is listed in {file}')
-    return int(bool(removed))
+    return int(bool(removed) or any(LEFT_OUT in n for n in notes))
 
 # %% ../nbs/36_lab.ipynb #acefa8fa
 def show_data(
@@ -298,11 +305,14 @@ def _note_cut(model, sentences):
 
 def search(
     run:str,                  # folder of a run or of a saved model, or a model on the Hugging Face Hub
-    query:str,                # a sentence, or the path of a picture
+    query:list,               # a sentence, or the path of a picture; more of them after + or -
     images:str=None,          # folder of pictures; None: those the run was judged by
     top:int=5,                # how many pictures
     show:bool=False,          # draw them, too
+    paths:bool=False,         # print paths alone
+    json:bool=False,          # print a line of JSON for each
     approximate:bool=False,   # use a graph instead of all embeddings; for many millions of pictures
+    index:str=None,           # folder for the index; None: with the run, or in a cache folder
     device:str='auto',        # auto, cpu, cuda or mps
     force:bool=False,         # look at every picture again
 ):
@@ -312,43 +322,57 @@ def search(
     check_folder(images, '--images')
     from clip_lab.experiment import writable
     from clip_lab.pretrained import load_model
-    from clip_lab.search import answers_figure, approximate_index, beside, embed_query, index_pictures, pictures_of_run
+    from clip_lab.search import answers_figure, approximate_index, embed_queries, fold_alike, index_folder, index_of_run, terms_of
     from clip_lab.visualize import save_figure
-    folder, model = beside(run), load_model(run, device=device)
-    asked = embed_query(model, query)
-    if not os.path.isfile(query): _note_cut(model, [query])
-    index = index_pictures(model, images or pictures_of_run(run), writable(folder, 'the index'), force)
-    answers = index.search_approximately(approximate_index(index), asked, top) if approximate else index.search(asked, top)
-    for name,cosine in answers: print(f'{cosine:.3f}  {index.folder/name}')
-    if index.skipped:
-        named = ', '.join(f'{name} ({why})' for name,why in list(index.skipped.items())[:5])
-        note(f'{len(index.skipped):,} of {len(index.names):,} files are left out: {named}' + (f' and more, all in {folder/"skipped.json"}' if len(index.skipped) > 5 else ''))
+    terms = terms_of(query)
+    model = load_model(run, device=device)
+    asked, words = embed_queries(model, terms), ' '.join([query] if isinstance(query, str) else query)
+    if sentences := [t for _,t in terms if not os.path.isfile(t)]: _note_cut(model, sentences)
+    folder = writable(index, '--index') if index else index_folder(run)
+    there = index_of_run(model, run, folder, images, force)
+    graph = approximate_index(there) if approximate else None
+    def find(n): return there.search_approximately(graph, asked, n) if approximate else there.search(asked, n)
+    answers = fold_alike(there, find, top)
+    for name,cosine,alike in answers: print(_answer(there.folder/name, cosine, alike, paths, json))
+    if there.skipped:
+        named = ', '.join(f'{name} ({why})' for name,why in list(there.skipped.items())[:5])
+        note(f'{len(there.skipped):,} of {len(there.names):,} files are left out: {named}' + (f' and more, all in {folder/"skipped.json"}' if len(there.skipped) > 5 else ''))
     if show:
-        file = folder/f'answers-{fingerprint([query, str(index.folder), top])}.png'
-        save_figure(answers_figure(index.folder, answers, query[:80]), file); print(file)
+        file = folder/f'answers-{fingerprint([words, str(there.folder), top])}.png'
+        save_figure(answers_figure(there.folder, [a[:2] for a in answers], words[:80]), file); print(file)
+
+def _answer(path, cosine, alike, paths, as_json):
+    if as_json: return json.dumps(dict(path=str(path), cosine=round(cosine, 6), near_duplicates=alike))
+    if paths: return str(path)
+    return f'{cosine:.3f}  {path}' + (f'   (and {alike} nearly the same)' if alike else '')
 
 # %% ../nbs/36_lab.ipynb #ce22eb56
 def classify(
     run:str,             # folder of a run or of a saved model, or a model on the Hugging Face Hub
     image:str,           # a picture file
     labels:list=None,    # sentences to choose from
+    index:str=None,      # folder for the figure; None: with the run, or in a cache folder
     device:str='auto',   # auto, cpu, cuda or mps
 ):
     "Say how probable each of several sentences is for a picture"
     if not labels: raise LabError('--labels: name the sentences to choose from, such as --labels "a dog" "a cat"')
     check_model(run)
-    from clip_lab.cleaning import picture_state
+    if os.path.isdir(image): raise LabError(f'{image}: a folder; name one picture file in it (clip_lab search looks through folders)')
     from clip_lab.data import load_image
     from clip_lab.pretrained import labels_figure, load_model
-    from clip_lab.search import beside
-    from clip_lab.visualize import save_figure
-    if reason := picture_state(image)[0]: raise LabError(f'{image}: {reason}')
+    from clip_lab.search import index_folder
+    from clip_lab.visualize import try_figure
+    picture = load_image(image)
+    if len(labels) == 1 and ',' in labels[0]:
+        labels = [l.strip() for l in labels[0].split(',') if l.strip()]
+        note(f'--labels: one text with commas, read as {len(labels)} labels')
     model = load_model(run, device=device)
     _note_cut(model, labels)
-    p = model.classify(image, labels)
+    p = model.classify(picture, labels)
     for label,share in p.items(): print(f'{100*share:5.1f} %  {label}')
-    file = beside(run)/f'labels-{fingerprint([os.path.realpath(image), labels])}.png'
-    save_figure(labels_figure(load_image(image), p, Path(image).name), file); print(file)
+    file = (Path(index) if index else index_folder(run))/f'labels-{fingerprint([os.path.realpath(image), labels])}.png'
+    try_figure(lambda: labels_figure(picture, p, Path(image).name), file)
+    if file.exists(): print(file)
 
 # %% ../nbs/36_lab.ipynb #a1f0c3e2
 def demo(
@@ -358,13 +382,13 @@ def demo(
     port:int=7860,        # the port to listen on
     open:bool=False,      # show it in a browser
     device:str='auto',    # auto, cpu, cuda or mps
-    cache:str='_cache',   # where the embedded captions are kept
+    index:str=None,       # folder for the embeddings; None: with the run, or in a cache folder
 ):
     "Ask one trained model or two, on a page on this machine"
     for run in runs: check_model(run)
     check_folder(images, '--images')
     from clip_lab.demo import demo
-    demo(runs, images, host, port, open, device, cache)
+    demo(runs, images, host, port, open, device, index)
 
 # %% ../nbs/36_lab.ipynb #a1f0c3e3
 def bench(
@@ -409,7 +433,7 @@ def add_command(
     for p,doc in docments(f, full=True, returns=False).items():
         if p in fixed: continue
         option, text = '--' + p.replace('_', '-'), doc.docment + (f' (default: {doc.default})' if doc.default is not None and doc.anno is not bool else '')
-        metavar = 'N' if doc.anno is int else 'DIR' if p in ('data', 'root', 'out', 'cache', 'runs', 'images') else 'NAME'
+        metavar = 'N' if doc.anno is int else 'DIR' if p in ('data', 'root', 'out', 'cache', 'runs', 'images', 'index') else 'NAME'
         if doc.default is inspect.Parameter.empty: parser.add_argument(p, help=doc.docment, nargs='+' if doc.anno is list else None)
         elif doc.anno is list: parser.add_argument(option, nargs='+', metavar='TEXT', help=doc.docment)
         elif doc.anno is bool: parser.add_argument(option, action='store_true', help=text)
@@ -473,6 +497,10 @@ def one_line(
     return f"{name}: {error.strerror or text}; {ways.get(error.errno, 'check the permissions, or name another folder with --out, --cache or --data')}"
 
 # %% ../nbs/36_lab.ipynb #633c158f
+def _as_words(argv):    # a query may begin with a minus sign
+    if argv[:1] != ['search']: return argv
+    return argv[:2] + [f' {a}' if re.match(r'-[^-\W]', a) and a != '-h' else a for a in argv[2:]]
+
 def main(
     argv:list=None,  # without the name of the program; None takes those of the process
 )->int:              # exit status
@@ -480,7 +508,9 @@ def main(
     argv = sys.argv[1:] if argv is None else argv
     if os.environ.get('RANK', '0') != '0': sys.stdout = open(os.devnull, 'w')       # of several processes the first one talks
     try:
-        options = vars(make_parser().parse_args(argv))
+        for stream in sys.stdout, sys.stderr:
+            if hasattr(stream, 'reconfigure'): stream.reconfigure(errors='surrogateescape')    # a file name may be no text at all
+        options = vars(make_parser().parse_args(_as_words(argv)))
         options.pop('debug', None)
         status = options.pop('command')(**options)
         return status if isinstance(status, int) else 0

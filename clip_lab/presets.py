@@ -152,4 +152,5 @@ def read_data(
     table = pd.concat(tables, names=['split'])
     with whole_file(Path(runs)/'cleaning.csv') as part: table.to_csv(part)
     print(f'{preset.root}: removed and kept\n{table.to_string()}\n')
+    for note in dict.fromkeys(n for d in data.values() for n in d.notes): print(note)
     return data

@@ -25,7 +25,7 @@ from .encoders import RetrievalModel, load_image_encoder, load_text_encoder
 from .checkpoints import load_tensors, save_tensors
 from .train import BASELINE, Experiment
 from .evaluate import classify as probabilities
-from .visualize import BLUE, STYLE, figure
+from .visualize import BLUE, STYLE, figure, shown
 
 # %% ../nbs/33_pretrained.ipynb #28ea5872
 FORMAT = 1
@@ -122,10 +122,12 @@ def too_long(self:ClipLab,
 @patch
 def classify(self:ClipLab,
     picture:str|Path|Image.Image,  # one picture
-    labels:list,                   # sentences to choose from
+    labels:list,                   # sentences to choose from, or a text that holds them between commas
 )->dict:                           # sentence -> probability, best first
     "How probable each of several sentences is for a picture"
-    labels = list(dict.fromkeys(labels))
+    labels = list(dict.fromkeys(labels.split(',') if isinstance(labels, str) else labels))
+    labels = [l for l in (l.strip() for l in labels) if l]
+    if len(labels) < 2: raise LabError('one label alone always gets 100 %; name two or more sentences to choose from')
     p = probabilities(self.embed_pictures([picture]), self.embed_texts(labels), float(self.model.temperature(self.config['temperature'])))[0]
     return {labels[i]: float(p[i]) for i in np.argsort(-p, kind='stable')}
 
@@ -139,8 +141,9 @@ def labels_figure(
     "A picture, and how probable each sentence is for it"
     fig, ((left, right),) = figure(8, max(2.2, .32*len(answer) + .6), title, 1, 2, width_ratios=(1, 2.2))
     left.imshow(picture); left.axis('off')
-    bars = right.barh(['\n'.join(textwrap.wrap(s, 34)[:2]) for s in answer], list(answer.values()), color=[BLUE] + ['0.75']*(len(answer) - 1))
+    bars = right.barh(range(len(answer)), list(answer.values()), color=[BLUE] + ['0.75']*(len(answer) - 1))
     right.bar_label(bars, [f'{100*p:.1f} %' for p in answer.values()], padding=3, fontsize=8)
+    right.set_yticks(range(len(answer)), [shown(s, 34, 2) for s in answer])
     right.set(xlim=(0, 1.2), xticks=[]); right.invert_yaxis(); right.grid(False)
     return fig
 
@@ -150,8 +153,9 @@ are understood poorly by models of this kind. What the pretrained encoders and t
 
 def _measured(m):
     if not m: return 'Not evaluated yet.'
-    cells = {way: ' | '.join('{:.1f} ({:.1f} to {:.1f})'.format(m[f'{way}_R@{k}'], *m['interval'][f'{way}_R@{k}']) for k in (1, 5, 10)) for way in ('i2t', 't2i')}
-    return (f"Recall@k in % on {m['gallery']['images']:,} held-out pictures with {m['gallery']['captions']:,} captions, protocol *unique*, in brackets the 95 % interval over pictures. Mean of the six: {m['mR']:.1f}.\n\n"
+    def cell(c): return f'{m[c]:.1f}' + (' ({:.1f} to {:.1f})'.format(*m['interval'][c]) if 'interval' in m else '')
+    cells = {way: ' | '.join(cell(f'{way}_R@{k}') for k in (1, 5, 10)) for way in ('i2t', 't2i')}
+    return (f"Recall@k in % on {m['gallery']['images']:,} held-out pictures with {m['gallery']['captions']:,} captions, protocol *unique*{', in brackets the 95 % interval over pictures' if 'interval' in m else ''}. Mean of the six: {m['mR']:.1f}.\n\n"
             f"| | R@1 | R@5 | R@10 |\n|---|---|---|---|\n| image to text | {cells['i2t']} |\n| text to image | {cells['t2i']} |")
 
 def model_card(

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from torch.nn import functional as F
 from .data import CaptionDataset, load_image
-from .visualize import BLUE, ORANGE, STYLE, figure
+from .visualize import BLUE, ORANGE, STYLE, figure, shown
 
 # %% ../nbs/23_projection.ipynb #f64e5cf1
 def cosines(
@@ -35,13 +35,13 @@ def similarity_figure(
     found = {name: cosines(image, text) for name,image in panels.items()}
     low, high = min(c.min() for c in found.values()), max(c.max() for c in found.values())
     for ax,(name,c) in zip(axes, found.items()):
-        shown = ax.imshow(c, vmin=low, vmax=high, cmap='viridis')
-        other = c[~np.eye(len(c), dtype=bool)]
+        drawn = ax.imshow(c, vmin=low, vmax=high, cmap='viridis')
+        other = c[~np.eye(len(c), dtype=bool)] if len(c) > 1 else c
         first = int((c.argmax(1) == np.arange(len(c))).sum())
         ax.set_title(f'{name}: own caption {c.diagonal().mean():.2f}, others {other.mean():.2f};\nthe own one is highest for {first} of {len(c)}', fontsize=8.5)
         ax.set(xticks=[], xlabel='captions, in the same order'); ax.grid(False)
-    axes[0].set_yticks(range(len(captions)), [textwrap.shorten(c, 44) for c in captions], fontsize=6.5)
-    fig.colorbar(shown, ax=axes, label='cosine', shrink=.7)
+    axes[0].set_yticks(range(len(captions)), [shown(c, 44) for c in captions], fontsize=6.5)
+    fig.colorbar(drawn, ax=axes, label='cosine', shrink=.7)
     return fig
 
 # %% ../nbs/23_projection.ipynb #05131067

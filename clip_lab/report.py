@@ -106,6 +106,7 @@ def headline(
     text = f"**Of 100 captions, {row['t2i_R@1']:.0f} find their picture at once, and {row['t2i_R@10']:.0f} within ten, among {row.n_images:,} pictures.** That is {r.best}{f', the best of {len(table)} by mR' if len(table) > 1 else ''}. Guessing finds {chance['t2i_R@1']:.2g} and {chance['t2i_R@10']:.2g}; a model that knows everything the captions say finds {metrics['ceiling']['t2i_R@1']:.0f} and {metrics['ceiling']['t2i_R@10']:.0f}."
     if r.best == r.first: return text + (f' No change of the settings gained on {r.first}.' if len(table) > 1 else '')
     change = f'mR vs {r.first}'
+    if np.isnan(row[f'{change} low']): return text + f" Against {r.first}, mR rises by {row[change]:.1f} points, on too few images to say whether that is more than luck."
     verdict = 'more than luck in the choice of pictures explains' if is_real(table, r.best, change) else 'which may be luck in the choice of pictures'
     return text + f" Against {r.first}, mR rises by {row[change]:.1f} points (95 % interval {row[f'{change} low']:+.1f} to {row[f'{change} high']:+.1f}), {verdict}."
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from .data import CaptionDataset
 from .scenes import THINGS, ZERO_SHOT, ground_truth, plural, things_by_size
 from .metrics import Ranks
-from .intervals import bootstrap
+from .intervals import FEWEST, bootstrap
 from .visualize import BLUE, RED, STYLE, figure
 
 # %% ../nbs/21_slices.ipynb #d4055ea6
@@ -91,7 +91,8 @@ def slice_table(
     hits = {k: ranks.hits(k).numpy() for k in (1, 10)}
     def row(mine):
         picture = np.unique(image_of_text[mine], return_inverse=True)[1]
-        drawn = bootstrap(np.bincount(picture, hits[1][mine])[:, None], np.bincount(picture)[:, None], n)[:, 0]
+        of = np.bincount(picture)
+        drawn = bootstrap(np.bincount(picture, hits[1][mine])[:, None], of[:, None], n)[:, 0] if len(of) >= FEWEST else np.nan
         return {'captions': int(mine.sum()), 'R@1': 100*hits[1][mine].mean(), **dict(zip(('low', 'high'), np.percentile(drawn, [2.5, 97.5]))), 'R@10': 100*hits[10][mine].mean()}
     order = lambda slices: sorted(set(slices.tolist()) - {''}, key=lambda s: int(re.match(r'\d+', s)[0]) if s[0].isdigit() else NAMING.index(s))
     return pd.DataFrame({('all', 'captions'): row(np.ones(len(image_of_text), dtype=bool))} | {(group, s): row(x == s) for group,x in cuts.items() for s in order(x)}).T.rename_axis(['group', 'slice'])
@@ -104,7 +105,7 @@ def slices_figure(
 )->Figure:
     "Recall of every slice with its interval, group by group"
     groups = [g for g in table.index.unique('group') if g != 'all']
-    fig, (axes,) = figure(10, 2.7, title, 1, len(groups), sharey=True)
+    fig, (axes,) = figure(10, 2.7, title, 1, max(1, len(groups)), sharey=True)
     whole = table.loc[('all', 'captions')]
     for ax,group in zip(axes, groups):
         part = table.loc[group]

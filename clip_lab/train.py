@@ -98,7 +98,7 @@ class ImageInputs:
         views:Vectors=None,        # (V*M, ...) kept outputs for all pictures in V views, one view after the other
     ):
         self.data, self.transform, self.frozen, self.seed, self.kept, self.views = data, transform, frozen, seed, features, views
-        self.opened = None if transform.changes else Opened(data, transform.size)
+        self.opened = Opened(data, transform.size) if transform and not transform.changes else None      # what is random is cut anew every time
         if features is None or views is not None:
             one, held = next(self.look([[0]], 0)), HELD.get(frozen.device.type, HELD['cpu'])
             self.shape, group = one.shape[1:], max(1, min(group, held // (4*one[0].numel() if views else one.nbytes)))
@@ -542,7 +542,7 @@ def train(
         while run.epoch <= epochs:
             train_loss = run.train_epoch(bar)
             run.finish_epoch(train_loss)
-            bar.set_postfix(epoch=len(run.history), train=f'{train_loss:.2f}')
+            bar.set_postfix(epoch=len(run.history), train=f'{train_loss:.2f}', refresh=False)     # a bar that is not shown yet stays so
             if run.epoch > epochs: run.save()
     wait_for_all()
     return pd.DataFrame(run.history)
