@@ -108,7 +108,12 @@ def page_of(
             def pictures(text, n): return [x for s in sides for x in find_pictures_for(s, text, n)]
             gr.on([ask.click, sentence.submit], pictures, [sentence, top], found, api_name='pictures')
         with gr.Tab('Find sentences'):
-            with gr.Row(): picture, labels = gr.File(label='Picture', type='filepath', height=160), gr.Textbox(label='Sentences to choose from, one a line', lines=6)
+            with gr.Row():
+                with gr.Column():
+                    picture = gr.File(label='Picture', type='filepath', height=120)           # the file itself: a page's picture has 8 bits and no EXIF
+                    preview = gr.Image(label='Picture', interactive=False, height=300)
+                labels = gr.Textbox(label='Sentences to choose from, one a line', lines=6)
+            picture.change(lambda file: thumbnail(file) if file else None, picture, preview, api_name='preview')
             ask = gr.Button('Find sentences', variant='primary')
             found = [x for pair in columns(lambda: gr.Dataframe(headers=['sentence', ''], wrap=True, interactive=False, show_label=False)) for x in pair]
             def sentences(image, text): return [x for s in sides for x in find_sentences_for(s, image, text)]

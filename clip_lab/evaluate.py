@@ -242,7 +242,8 @@ def interpret(
         low, high = row[[f'{change} low', f'{change} high']]
         verdict = '' if np.isnan(low) else f" ({low:+.1f} to {high:+.1f}: {'real' if is_real(table, name, change) else 'may be luck'})"
         changes.append(f'{title} {round(row[change], 1) + 0:+.1f}{verdict}')      # + 0 makes 0 of -0
-    return f'{line}; against {first}, in points with the 95 % interval: ' + ', '.join(changes) + '.'
+    spread = ' with the 95 % interval' if any('(' in c for c in changes) else ''
+    return f'{line}; against {first}, in points{spread}: ' + ', '.join(changes) + '.'
 
 # %% ../nbs/17_evaluate.ipynb #5c259977
 NAMED = {c: f"{'image to text' if c.startswith('i2t') else 'text to image'} {c.split('_')[1]}" for c in COLUMNS} | dict(mR='mR')

@@ -295,6 +295,9 @@ def draw_space(
     figures = dict(similarity=lambda: similarity_figure(panels, text[batch], [data.captions[i] for i in first[batch]], f'{name}: cosines in a batch of {len(batch)} validation pairs'),
                    epochs=lambda: epochs_figure(moments, text, f'{name}: {len(rows)} validation pictures on the way to their captions'),
                    map=lambda: map_figure(data, rows, moments[best], text, f'{name}: a map of the shared space'))
+    if len(rows) < 2:
+        print(f'{name}: the figures of the shared space are left out; they need two held-out pictures')
+        return
     for title,draw in figures.items(): try_figure(draw, folder/'figures'/f'{title}.png')
 
 # %% ../nbs/26_experiment.ipynb #7969e61b
