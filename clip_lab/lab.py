@@ -95,7 +95,7 @@ def _run_seeds(lab, experiments, seeds, steps):
 def run(
     preset:str='scenes',                   # scenes, flickr8k or coco
     data:str=None,                         # a folder of captioned photos to use instead of the preset's own data
-    split:str='own',                       # own, or karpathy: 113,287 photos of COCO 2014 to train, 5,000 to validate, 5,000 to test
+    split:str='own',                       # own, or karpathy: of COCO 2014 (113,287 to train, 5,000 to validate, 5,000 to test), Flickr8k or Flickr30k
     kaggle:str=None,                       # flickr8k: another data set's handle on Kaggle
     experiments:str='baseline,mod1,mod2',  # which, separated by commas; there is best, too
     image_encoder:str=None,                # efficientnet_lite0 or resnet50, optionally with :WEIGHTS

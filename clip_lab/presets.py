@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 from .files import LabError, file_stamps, fingerprint, whole_file
 from .data import CaptionDataset, check_disjoint, choose_subset, save_ids, subset_from_file
-from .readers import read_folder
+from .readers import read_flickr_split, read_folder
 from .cleaning import clean, defect_table, fewer_captions, listed_defects, too_long
 from .coco import FLICKR8K_ON_KAGGLE, KARPATHY_PARTS, SUBSET, get_from_kaggle, read_karpathy
 from .scenes import make_scenes
@@ -82,7 +82,9 @@ def read_part(
     seed:int=0,     # of the split, where the data have none
 )->CaptionDataset:
     "Read one split of a preset's data"
-    if preset.split == 'karpathy': return read_karpathy(preset.root, split)
+    if preset.split == 'karpathy':
+        flickr = read_flickr_split(preset.root, split)
+        return read_karpathy(preset.root, split) if flickr is None else flickr
     data, own = read_folder(preset.root, split, preset.year, preset.image_column, preset.caption_column, seed), own_subset(preset, split)
     return subset_from_file(data, own) if own.exists() else data
 

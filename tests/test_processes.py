@@ -182,7 +182,8 @@ def compute(todo):
         yield [i], np.full((1, 4), i)
 vectors = cached_vectors(sys.argv[1], 'shared', {}, [str(i) for i in range(200)], 4, compute, seconds=0, part=process(), wait=wait_for_all)
 assert vectors[:].tolist() == [[i]*4 for i in range(200)]
-print('computed', *computed)
+import os
+os.write(1, (' '.join(map(str, ['computed', *computed])) + '\\n').encode())      # in one piece: both processes write to one pipe
 """
 
 def test_two_processes_of_a_run_share_the_embedding_of_a_set(tmp_path):
