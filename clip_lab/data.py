@@ -65,8 +65,8 @@ def read_captions(
     d = load_json(file, lambda d: {k: d[k] for k in NEEDED if k in d} if 'id' in d else d)      # COCO's entries say five times as much
     try:
         images = [(int(i['id']), i['file_name']) for i in d['images']]
-        texts = [(int(a['id']), int(a['image_id']), a['caption']) for a in d['annotations']]
-        if not all(isinstance(t, str) for _,_,t in texts): raise TypeError('a caption that is no text')
+        texts = [(int(a['id']), int(a['image_id']), a['caption'] if isinstance(a['caption'], str) else '') for a in d['annotations']]
+        odd = [a['id'] for a in d['annotations'] if not isinstance(a['caption'], str)]      # cleaning leaves them out
     except KeyError as e: raise LabError(f"{file}: no {e} where a COCO caption file has one; it needs images[id, file_name] and annotations[id, image_id, caption]") from None
     except (TypeError, ValueError, OverflowError) as e: raise LabError(f'{file}: not shaped like a COCO caption file ({e}); it needs images[id, file_name] and annotations[id, image_id, caption]') from None
     for _,name in images:
@@ -74,7 +74,7 @@ def read_captions(
     row = {id:i for i,(id,_) in reversed(list(enumerate(images)))}    # of a repeated id, the first counts
     return CaptionDataset(Path(folder), np.array([i for i,_ in images], dtype=np.int64), [n for _,n in images],
                           np.array([i for i,_,_ in texts], dtype=np.int64), [t for _,_,t in texts],
-                          np.array([row.get(i, -1) for _,i,_ in texts], dtype=np.int64))
+                          np.array([row.get(i, -1) for _,i,_ in texts], dtype=np.int64), (f'{file}: {len(odd):,} captions are no text (annotations {", ".join(map(str, odd[:3]))}...)',) if odd else ())
 
 # %% ../nbs/01_data.ipynb #87210b9b
 def caption_files(
