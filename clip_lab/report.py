@@ -32,7 +32,7 @@ def _shrink(source, target, width=1280):
 def _copy_run(run, target):
     (target/'figures').mkdir(parents=True)
     config = load_json(run/'config.json')
-    write_json(target/'config.json', {k: v for k,v in config.items() if k not in ('data_root', 'cache')})
+    write_json(target/'config.json', {k: v for k,v in config.items() if k not in ('data', 'data_root', 'cache')})
     for name in FILES:
         if (run/name).exists(): shutil.copyfile(run/name, target/name)
     for name in FIGURES:
