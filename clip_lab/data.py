@@ -86,7 +86,7 @@ def caption_files(
     found = (sorted(Path(root).glob(f'{where}captions_{split}{year or "*"}.json')) for where in ('annotations/', '', '*/', '*/annotations/'))
     return next(filter(None, found), [])
 
-# %% ../nbs/01_data.ipynb #7f29d267
+# %% ../nbs/01_data.ipynb #7f29d2aa
 def split_folder(
     root:str|Path,  # a folder in COCO's layout
     name:str,       # 'train2014', 'train'...
@@ -94,6 +94,7 @@ def split_folder(
     "Where the pictures of a split are, None if they are not there"
     return next((f for f in (Path(root)/name/name, Path(root)/name, Path(root)/'images'/name) if f.is_dir()), None)
 
+# %% ../nbs/01_data.ipynb #7f29d267
 def find_split(
     root:str|Path,        # a folder in COCO's layout
     split:str,            # 'train' or 'val'
@@ -120,11 +121,12 @@ def read_split(
     "Read one split of a folder in COCO's layout"
     return read_captions(*find_split(root, split, year))
 
-# %% ../nbs/01_data.ipynb #e1ae1d99
+# %% ../nbs/01_data.ipynb #e1ae1dab
 FULL = [2**bits - 1 for bits in (1, 8, 10, 12, 14, 16)]    # the largest numbers that sensors and formats have
 TURNS = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
          6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90}    # EXIF's orientation -> what makes it upright
 
+# %% ../nbs/01_data.ipynb #e1ae1dbb
 def to_8_bits(
     deep,         # (H, W) numbers of 16 or 32 bits
 )->np.ndarray:    # (H, W) uint8
@@ -133,6 +135,7 @@ def to_8_bits(
     top = x.max(initial=0)
     return (x*255/next((full for full in FULL if top <= full), top)).clip(0, 255).astype(np.uint8)
 
+# %% ../nbs/01_data.ipynb #e1ae1dcb
 def orientation(
     image:Image.Image,  # as it was opened
 )->int:                 # 1: as it lies
@@ -141,6 +144,7 @@ def orientation(
     except Exception: return 1
     return said if isinstance(said, int) and said in TURNS else 1
 
+# %% ../nbs/01_data.ipynb #e1ae1d99
 def upright_rgb(
     image:Image.Image,  # as it was opened
 )->Image.Image:
@@ -161,18 +165,20 @@ def _open_heic(path):    # Apple's format, whose decoder is a package of its own
     except ImportError: raise UnusableImage(path, 'HEIC; pip install pillow-heif to read it') from None
     register_heif_opener()
 
-# %% ../nbs/01_data.ipynb #e1ae1d9c
+# %% ../nbs/01_data.ipynb #e1ae1dac
 warnings.filterwarnings('ignore', module=r'PIL\..*')     # what Pillow passes over, such as a broken EXIF entry, is no news to the user
 FOREIGN = {'EPS', 'WMF', 'BUFR', 'GRIB', 'HDF5', 'MPEG'}    # Pillow would start another program, or cannot decode them
 KINDS = dict(L='grey', LA='grey', P='palette', PA='palette', CMYK='CMYK', RGB='', RGBA='transparent', I='32 bit', F='32 bit')
 REASONS = {FileNotFoundError: 'missing file', PermissionError: 'unreadable file', IsADirectoryError: 'unreadable file',
            Image.DecompressionBombError: 'absurdly large image', UnidentifiedImageError: 'not an image'}
 
+# %% ../nbs/01_data.ipynb #e1ae1dbc
 def image_suffixes()->tuple:    # in lower case
     "The endings of the files that `read_image` may be able to read"
     Image.init()
     return *(s for s,f in Image.registered_extensions().items() if f in Image.OPEN and f not in FOREIGN), *HEIC
 
+# %% ../nbs/01_data.ipynb #e1ae1dcc
 class UnusableImage(LabError):
     "An image that cannot be used, and why"
     def __init__(self,
@@ -182,16 +188,19 @@ class UnusableImage(LabError):
         super().__init__(f'{path}: this image cannot be used: {reason}')
         self.reason = reason
 
+# %% ../nbs/01_data.ipynb #e1ae1ddc
 def _open(path):
     if str(path).lower().endswith(HEIC): _open_heic(path)
     Image.init()
     return Image.open(path, formats=[f for f in Image.ID if f not in FOREIGN])
 
+# %% ../nbs/01_data.ipynb #e1ae1dec
 def _noted(image):
     kind = '16 bit' if image.mode.startswith('I;16') else KINDS.get(image.mode, image.mode)
     if not kind and image.has_transparency_data: kind = 'transparent'
     return ' and '.join(filter(None, [kind, 'turned by EXIF' if orientation(image) != 1 else '']))
 
+# %% ../nbs/01_data.ipynb #e1ae1dfc
 def read_image(
     path:str|Path,  # an image file
 )->tuple:           # RGB and upright, what was converted ('' for nothing)
@@ -204,6 +213,7 @@ def read_image(
         reason = next((r for kind,r in REASONS.items() if isinstance(e, kind)), 'broken or truncated image')
         raise UnusableImage(path, reason) from e
 
+# %% ../nbs/01_data.ipynb #e1ae1d9c
 def load_image(
     path:str|Path,  # an image file
 )->Image.Image:
@@ -291,12 +301,14 @@ def square(
     if max(w, h) > 8*min(w, h): image = TF.center_crop(image, [min(h, 2*w), min(w, 2*h)])      # a long strip would grow huge on the way
     return TF.center_crop(TF.resize(image, size, antialias=True), [size, size])
 
-# %% ../nbs/01_data.ipynb #e8287bb7
+# %% ../nbs/01_data.ipynb #e8287bad
 JITTER = dict(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.1)
 
+# %% ../nbs/01_data.ipynb #e8287bbd
 def _levels(factor, middle): return np.clip(middle + factor*(np.arange(256) - middle), 0, 255).astype(np.uint8)
 def _grey(pixels): return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
 
+# %% ../nbs/01_data.ipynb #e8287bcd
 def adjust(
     pixels:np.ndarray,  # (H, W, 3) uint8
     what:str,           # a key of `JITTER`
@@ -310,6 +322,7 @@ def adjust(
     hsv[..., 0] += np.int32(factor*255).astype(np.uint8)         # wraps around, as hues do
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL)
 
+# %% ../nbs/01_data.ipynb #e8287bb7
 def color_jitter(
     image,                    # RGB picture, or array (H, W, 3) uint8
     rng:np.random.Generator,  # where the random numbers come from
@@ -376,7 +389,7 @@ class Opened:
         if 3*self.size**2*len(self.kept) < self.room: self.kept[row] = image
         return image
 
-# %% ../nbs/01_data.ipynb #0aed4666
+# %% ../nbs/01_data.ipynb #0aed46ae
 class _Views(Dataset):
     def __init__(self, rows, open_image, transform, rng_of): self.rows, self.open_image, self.transform, self.rng_of = rows, open_image, transform, rng_of
     def __len__(self): return len(self.rows)
@@ -384,8 +397,10 @@ class _Views(Dataset):
         row = self.rows[i]
         return self.transform.view(self.open_image(row), self.rng_of(row))
 
+# %% ../nbs/01_data.ipynb #0aed46be
 def _stack(views): return torch.from_numpy(np.stack(views))
 
+# %% ../nbs/01_data.ipynb #0aed4666
 def view_batches(
     views,          # a data set of arrays
     batches:list,   # of lists of places in it
@@ -402,10 +417,11 @@ def view_batches(
         each = pool.map if threads > 1 else map
         for batch in batches: yield _stack(list(each(views.__getitem__, batch)))
 
-# %% ../nbs/01_data.ipynb #c3d10002
+# %% ../nbs/01_data.ipynb #c3d100af
 FORKED = 256     # images from which on decoding in processes pays, before a GPU
 SMALL = 2**14    # bytes of a file that one thread opens faster than several, who would wait for the interpreter
 
+# %% ../nbs/01_data.ipynb #c3d100bf
 def decoders(
     device:torch.device,  # that the images go to
     n:int,                # images
@@ -414,10 +430,12 @@ def decoders(
     if device.type != 'cuda' or n < FORKED or 'fork' not in multiprocessing.get_all_start_methods(): return 0
     return max(1, min(16, len(os.sched_getaffinity(0)) - 1))
 
+# %% ../nbs/01_data.ipynb #c3d100cf
 def _threads(data, rows):
     first = Path(data.path(rows[0])) if rows else None
     return 1 if first and first.is_file() and first.stat().st_size < SMALL else 4
 
+# %% ../nbs/01_data.ipynb #c3d10002
 def pixel_batches(
     data:CaptionDataset,                      # images and captions
     rows,                                     # rows of the images, in the order wanted

@@ -16,7 +16,7 @@ from .evaluate import HELD_OUT, nearest
 from .pretrained import ClipLab, load_model
 from .search import PictureIndex, index_folder, index_of_run
 
-# %% ../nbs/35_demo.ipynb #86497608
+# %% ../nbs/35_demo.ipynb #864976aa
 @dataclass
 class Side:
     "A model, the pictures it finds, and the captions it knows"
@@ -26,6 +26,7 @@ class Side:
     captions: list           # N captions to choose from; may be empty
     caption_emb: torch.Tensor  # (N, D)
 
+# %% ../nbs/35_demo.ipynb #864976ba
 def captions_of_run(
     run:str|Path,           # folder of a run
     most:int=25_000,        # captions
@@ -34,6 +35,7 @@ def captions_of_run(
     if not (Path(run)/HELD_OUT).exists(): return []
     return list(dict.fromkeys(load_json(Path(run)/HELD_OUT)['captions']['texts']))[:most]
 
+# %% ../nbs/35_demo.ipynb #86497608
 def open_side(
     run:str|Path,           # folder of a run, folder of a saved model, or a model on the Hugging Face Hub
     images:str=None,        # folder of pictures; None: those the run was judged by
@@ -44,7 +46,7 @@ def open_side(
     model, captions = load_model(run, device=device), captions_of_run(run)
     return Side(Path(run).name, model, index_of_run(model, run, index or index_folder(run), images), captions, model.embed_texts(captions) if captions else torch.zeros(0, model.width))
 
-# %% ../nbs/35_demo.ipynb #5cbefb87
+# %% ../nbs/35_demo.ipynb #5cbefbab
 def thumbnail(
     path:str|Path,   # a picture file
     side:int=320,    # its longer side at most, in pixels
@@ -55,6 +57,7 @@ def thumbnail(
     image.thumbnail((side, side))
     return image
 
+# %% ../nbs/35_demo.ipynb #5cbefb87
 def find_pictures_for(
     side:Side,      # the model and its pictures
     sentence:str,   # what is asked
@@ -86,12 +89,13 @@ def find_sentences_for(
     except LabError as e: return [], f'{e}.'
     return [[side.captions[i], f'{c:.3f}'] for i,c in zip(rows[0], cosines[0])], 'The nearest captions of the run, with their cosines.'
 
-# %% ../nbs/35_demo.ipynb #c4c73938
+# %% ../nbs/35_demo.ipynb #c4c739ac
 def _gradio():
     try: import gradio
     except ImportError: raise LabError('clip_lab demo needs a package that is not installed: pip install gradio') from None
     return gradio
 
+# %% ../nbs/35_demo.ipynb #c4c739bc
 def page_of(
     sides:list,  # one `Side` or two
 ):               # a Gradio page
@@ -120,6 +124,7 @@ def page_of(
             ask.click(sentences, [picture, labels], found, api_name='sentences')
     return page
 
+# %% ../nbs/35_demo.ipynb #c4c73938
 def _column(gr, side, make):
     with gr.Column():
         gr.Markdown(f'### {side.name}')

@@ -75,18 +75,6 @@ class ImageEncoder(nn.Module):
         "One feature vector a picture"
         return self.pool(self.early(pixels))
 
-    def use_penultimate(self):
-        "Give the head the average over the stage before the last one, too"
-        self.penultimate, self.width = True, self.before + self.width
-        return self
-
-    def unfreeze_last(self, frozen_norm=False, stages=1):
-        "Train the last stage, or so many of them, from now on; with `frozen_norm`, not the statistics of their BatchNorm layers"
-        if stages > 1: self.early, self.last = self.early[:1-stages], nn.Sequential(*self.early[1-stages:], self.last)
-        self.last_is_trained, self.frozen_norm, self.stages = True, frozen_norm, stages
-        exact_depthwise(self.last).requires_grad_(True)
-        return self
-
     def train(self, mode=True):
         "Set training mode, which frozen parts ignore"
         super().train(mode)
@@ -94,6 +82,21 @@ class ImageEncoder(nn.Module):
         if not self.last_is_trained: self.last.eval()
         elif self.frozen_norm: [m.eval() for m in self.last.modules() if isinstance(m, nn.BatchNorm2d)]
         return self
+
+# %% ../nbs/10_encoders.ipynb #ca26bfe0
+@patch
+def use_penultimate(self:ImageEncoder):
+    "Give the head the average over the stage before the last one, too"
+    self.penultimate, self.width = True, self.before + self.width
+    return self
+
+@patch
+def unfreeze_last(self:ImageEncoder, frozen_norm=False, stages=1):
+    "Train the last stage, or so many of them, from now on; with `frozen_norm`, not the statistics of their BatchNorm layers"
+    if stages > 1: self.early, self.last = self.early[:1-stages], nn.Sequential(*self.early[1-stages:], self.last)
+    self.last_is_trained, self.frozen_norm, self.stages = True, frozen_norm, stages
+    exact_depthwise(self.last).requires_grad_(True)
+    return self
 
 # %% ../nbs/10_encoders.ipynb #c26217eb
 def read_state(

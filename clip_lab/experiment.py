@@ -164,7 +164,7 @@ def flat(
     "Nested settings as one level of dotted names"
     return {k: v for name,value in settings.items() for k,v in (flat(value, f'{prefix}{name}.') if isinstance(value, dict) else {prefix+name: value}).items()}
 
-# %% ../nbs/26_experiment.ipynb #0fa59cb0
+# %% ../nbs/26_experiment.ipynb #0fa59caa
 def same_settings(
     file:Path,      # a config.json
     settings:dict,  # of the run that is wanted
@@ -178,6 +178,7 @@ def same_settings(
     why = f'on other data: {changed}' if only_data and changed else f'with other settings ({"; ".join(list(differ.values())[:3])})'
     raise LabError(f'{file}: that run was made {why}; choose another --out, or --force to replace it')
 
+# %% ../nbs/26_experiment.ipynb #0fa59cba
 def data_marks(
     data:dict,  # split -> CaptionDataset
 )->dict:        # 'train/images'... -> (M,) a number for each image or caption
@@ -186,6 +187,7 @@ def data_marks(
     def files(d): return [f'{name} {size}' for name,size,_ in file_stamps(d.folder, d.file_names)]
     return {f'{split}/{kind}': marks(texts) for split,d in data.items() for kind,texts in (('images', files(d)), ('captions', d.captions))}
 
+# %% ../nbs/26_experiment.ipynb #0fa59cb0
 def changes_of(
     before:dict,  # from `data_marks`
     now:dict,     # from `data_marks`
@@ -357,7 +359,7 @@ def work_on(
     if 'evaluate' in steps and is_first(): evaluate_experiment(lab, experiment, load_best(lab, experiment, model), splits)
     wait_for_all()
 
-# %% ../nbs/26_experiment.ipynb #5ae6c4ff
+# %% ../nbs/26_experiment.ipynb #5ae6c4ab
 @contextmanager
 def at_work(
     folder:Path,  # of a run
@@ -371,6 +373,7 @@ def at_work(
     try: yield
     finally: lock.release()
 
+# %% ../nbs/26_experiment.ipynb #5ae6c4bb
 def run_experiment(
     lab:Lab,                # what the experiments share
     experiment:Experiment,  # its settings
@@ -383,6 +386,7 @@ def run_experiment(
         return
     with at_work(lab.runs/experiment.name): work_anew(lab, experiment, steps)
 
+# %% ../nbs/26_experiment.ipynb #5ae6c4ff
 def work_anew(
     lab:Lab,                # what the experiments share
     experiment:Experiment,  # its settings

@@ -27,10 +27,11 @@ def hits_by_picture(
             hits[:, j], queries[:, j] = np.bincount(picture, found.hits(k), n_images), np.bincount(picture, minlength=n_images)
     return hits, queries
 
-# %% ../nbs/13_intervals.ipynb #ed2a7d70
+# %% ../nbs/13_intervals.ipynb #ed2a7daa
 SUMS = COLUMNS + ['mR']
 FEWEST = 10    # images below which drawing from them again says nothing about others
 
+# %% ../nbs/13_intervals.ipynb #ed2a7dba
 def bootstrap(
     hits:np.ndarray,     # (M, C) a column a recall, as from `hits_by_picture`
     queries:np.ndarray,  # (M, C)
@@ -43,6 +44,7 @@ def bootstrap(
     recalls = np.array([100*(times @ hits)/(times @ queries).clip(1) for times in drawn])           # (n, 6)
     return np.c_[recalls, recalls.mean(1)]
 
+# %% ../nbs/13_intervals.ipynb #ed2a7d70
 def interval(
     draws:np.ndarray,   # (n, 7) from `bootstrap`, or the difference of two of them
     level:float=95,     # in percent

@@ -13,25 +13,30 @@ from torch.nn import functional as F
 from .scenes import PLACES, THINGS, ZERO_SHOT, plural, things_by_size, with_article
 from .visualize import BLUE, GREY, STYLE, figure
 
-# %% ../nbs/20_minimal_pairs.ipynb #525e0bd6
+# %% ../nbs/20_minimal_pairs.ipynb #525e0baa
 NUMBERS = {1: 'one', 2: 'two', 3: 'three', 4: 'four', 5: 'five'}
 
+# %% ../nbs/20_minimal_pairs.ipynb #525e0bba
 def _counted(name, n): return with_article(name) if n == 1 else f'{NUMBERS[n]} {plural(name)}'
 
+# %% ../nbs/20_minimal_pairs.ipynb #525e0bca
 def _another(name, things, rng):            # of the same kind, not in the picture, seen in training
     return str(rng.choice([n for n,t in THINGS.items() if t['kind'] == THINGS[name]['kind'] and n not in things and n not in ZERO_SHOT]))
 
+# %% ../nbs/20_minimal_pairs.ipynb #525e0bda
 def _main_object(scene, things, rng):
     (main, boxes), *_ = things
     names = [n for n,_ in things]
     return _counted(main, len(boxes)), _counted(_another(main, names, rng), len(boxes))
 
+# %% ../nbs/20_minimal_pairs.ipynb #525e0bea
 def _second_object(scene, things, rng):
     if len(things) < 2: return None
     (main, a), (second, b), *_ = things
     say = lambda name: f'{_counted(main, len(a))} and {_counted(name, len(b))}'
     return say(second), say(_another(second, [n for n,_ in things], rng))
 
+# %% ../nbs/20_minimal_pairs.ipynb #525e0bd6
 def _background(scene, things, rng):
     (main, boxes), *_ = things
     say = lambda place: f'{_counted(main, len(boxes))} {PLACES[place][3][0]}'

@@ -19,7 +19,7 @@ import numpy as np, pandas as pd
 from .files import LabError, file_stamps, fingerprint, load_json, progress, read_text
 from .data import CaptionDataset, caption_files, image_suffixes, keep, read_split
 
-# %% ../nbs/02_readers.ipynb #02aa0002
+# %% ../nbs/02_readers.ipynb #02aa00aa
 class Entry(NamedTuple):
     "A caption of an image, as a file says it"
     image: str       # file name
@@ -27,8 +27,10 @@ class Entry(NamedTuple):
     split: str = ''  # as it is written; '' where there is none
     line: int = 0    # of the file, from 1
 
+# %% ../nbs/02_readers.ipynb #02aa00ba
 RAW = 'raw', 'caption', 'text', 'sentence'
 
+# %% ../nbs/02_readers.ipynb #02aa00ca
 def _listed(text):    # a list that is written out as text
     if not (text.lstrip().startswith('[') and text.rstrip().endswith(']')): return None
     for parse in json.loads, ast.literal_eval:
@@ -36,6 +38,7 @@ def _listed(text):    # a list that is written out as text
         except (ValueError, SyntaxError, MemoryError, RecursionError): continue
         if isinstance(found, list) and all(isinstance(x, (str, dict)) for x in found): return found
 
+# %% ../nbs/02_readers.ipynb #02aa0002
 def texts_of(
     value,      # of a caption field
 )->tuple:       # list of captions, what is wrong with the rest ('' for nothing)
@@ -66,9 +69,10 @@ def choose_column(
     if not found: raise LabError(f'{file}: no column {" or ".join(wanted[:4])}; it has {", ".join(names)}; name the right one with {option}')
     return found[0]
 
-# %% ../nbs/02_readers.ipynb #d2286f50
+# %% ../nbs/02_readers.ipynb #d2286fab
 SPLIT_COLUMNS = ['split', 'fold', 'subset', 'partition']
 
+# %% ../nbs/02_readers.ipynb #d2286fbb
 def _named_columns(names, image_column, caption_column, file):    # places of the file name, the caption and the split (None if there is none)
     endings = tuple(e for e in image_suffixes() if len(e) > 3)
     if not image_column and any(n.lower().split('#')[0].endswith(endings) for n in names):
@@ -76,6 +80,7 @@ def _named_columns(names, image_column, caption_column, file):    # places of th
     where = [names.index(choose_column(names, usual, told, option, file)) for usual,told,option in ((IMAGE_COLUMNS, image_column, '--image-column'), (CAPTION_COLUMNS, caption_column, '--caption-column'))]
     return *where, next((i for i,n in enumerate(names) if n.lower() in SPLIT_COLUMNS), None)
 
+# %% ../nbs/02_readers.ipynb #d2286fcb
 def _records(text, separator, file):    # yields (line, fields)
     rows = csv.reader(io.StringIO(text), delimiter=separator, skipinitialspace=True, quoting=csv.QUOTE_NONE if separator == '|' else csv.QUOTE_MINIMAL)
     swallowed = re.compile(r'\n[^\n]{1,200}\.(?:jpe?g|png|webp|gif|bmp|tiff?)"?\s*' + re.escape(separator), re.I)
@@ -87,6 +92,7 @@ def _records(text, separator, file):    # yields (line, fields)
             line = rows.line_num + 1
     except csv.Error as e: raise LabError(f'{file}: line {line}: {e}; is a quotation mark not closed?') from None
 
+# %% ../nbs/02_readers.ipynb #d2286f50
 def read_table(
     file:str|Path,            # .csv, .tsv or .txt, with a first line that names the columns
     image_column:str=None,    # None guesses
@@ -112,7 +118,7 @@ def read_table(
         entries += [Entry(row[i], c, row[k] if k is not None else '', line) for c in captions]
     return entries, odd
 
-# %% ../nbs/02_readers.ipynb #4b83a76b
+# %% ../nbs/02_readers.ipynb #4b83a7ac
 def entries_of(
     record,                   # an object of JSON
     number:int,               # of its line
@@ -129,8 +135,10 @@ def entries_of(
     if not isinstance(image, str): captions, wrong = [], f'not a file name: {str(image)[:40]}'
     return [Entry(image, c, split, number) for c in captions], [(number, wrong)] if wrong else []
 
+# %% ../nbs/02_readers.ipynb #4b83a7bc
 def _together(found): return [e for entries,_ in found for e in entries], [o for _,odd in found for o in odd]
 
+# %% ../nbs/02_readers.ipynb #4b83a7cc
 def read_json_lines(
     file:str|Path,            # .jsonl
     image_column:str=None,    # None guesses
@@ -145,6 +153,7 @@ def read_json_lines(
         found.append(entries_of(record, number, file, image_column, caption_column))
     return _together(found)
 
+# %% ../nbs/02_readers.ipynb #4b83a76b
 def read_json(
     file:str|Path,            # .json: a list of objects, or Karpathy's {"images": [...]}
     image_column:str=None,    # None guesses
@@ -158,7 +167,7 @@ def read_json(
     if folder: records = [r | dict(filename=f"{r['filepath']}/{r['filename']}") for r in records]
     return _together([entries_of(r, i, file, image_column, caption_column) for i,r in enumerate(records, 1)])
 
-# %% ../nbs/02_readers.ipynb #02bb0002
+# %% ../nbs/02_readers.ipynb #02bb00ad
 def read_tokens(
     file:str|Path,  # lines of NAME#NUMBER, a tab, and a caption
     *columns,       # it has none
@@ -171,10 +180,12 @@ def read_tokens(
         elif line.strip(): odd.append((number, 'no tab between name and caption'))
     return entries, odd
 
+# %% ../nbs/02_readers.ipynb #02bb00bd
 def _texts_beside(folder):    # text file -> image, for the images that have one
     images = {os.path.splitext(f)[0]: f for f in images_below(folder)}
     return {f'{stem}.txt': f for stem,f in sorted(images.items()) if (Path(folder)/f'{stem}.txt').is_file()}
 
+# %% ../nbs/02_readers.ipynb #02bb0002
 def read_beside(
     folder:str|Path,  # of images with a text file each
     *columns,         # it has none
@@ -185,7 +196,7 @@ def read_beside(
         entries += [Entry(image, line.strip(), '', number) for number,line in enumerate(read_text(Path(folder)/text).splitlines(), 1) if line.strip()]
     return entries, []
 
-# %% ../nbs/02_readers.ipynb #ba2c50f0
+# %% ../nbs/02_readers.ipynb #ba2c50ae
 def folders_below(
     folder:str|Path,    # any folder
     left_out:dict=None, # gets the folders that cannot be read, with the reason
@@ -201,6 +212,7 @@ def folders_below(
         seen |= {real[d] for d in inner}
         yield where, names
 
+# %% ../nbs/02_readers.ipynb #ba2c50be
 def images_below(
     folder:str|Path,    # any folder
     left_out:dict=None, # gets the folders that cannot be read, with the reason
@@ -209,11 +221,14 @@ def images_below(
     endings = image_suffixes()
     return sorted(os.path.relpath(os.path.join(where, n), folder) for where,names in folders_below(folder, left_out) for n in names if n.lower().endswith(endings) and not n.startswith('.'))
 
+# %% ../nbs/02_readers.ipynb #ba2c50ce
 def _plain(name): return posixpath.normpath(unicodedata.normalize('NFC', name.replace('\\', '/'))).casefold()
 
+# %% ../nbs/02_readers.ipynb #ba2c50de
 SPELLINGS = {'in another spelling': _plain, 'in a folder below': lambda n: posixpath.basename(_plain(n)),
              'without its ending': lambda n: posixpath.splitext(_plain(n))[0], 'in a folder below, without its ending': lambda n: posixpath.splitext(posixpath.basename(_plain(n)))[0]}
 
+# %% ../nbs/02_readers.ipynb #ba2c50f0
 class ImageFolder:
     "The image files below a folder, found under any spelling of their names"
     def __init__(self,
@@ -242,13 +257,15 @@ class ImageFolder:
             if fits: return '', f'could be {" or ".join(fits[:3])}'
         return '', 'missing file'
 
-# %% ../nbs/02_readers.ipynb #1386ac1d
+# %% ../nbs/02_readers.ipynb #1386acaf
 LEFT_OUT = 'left out: '
 
+# %% ../nbs/02_readers.ipynb #1386acbf
 def _some(what, places, unit='line'):    # 'what (lines 2, 5 and 7 more)'
     first = ', '.join(map(str, places[:3])) + (f' and {len(places) - 3:,} more' if len(places) > 3 else '')
     return f'{what} ({unit + "s"*(len(places) > 1)} {first})'
 
+# %% ../nbs/02_readers.ipynb #1386accf
 def odd_captions(
     entries:list,  # of `Entry`
 )->list:           # of (line, what is odd)
@@ -258,11 +275,13 @@ def odd_captions(
              f'a caption over ten times as long as usual, {usual:.0f} characters': lambda c: len(c) > 10*max(usual, 20)}
     return [(e.line, kind) for e in entries for kind,odd in kinds.items() if odd(e.caption)]
 
+# %% ../nbs/02_readers.ipynb #1386acdf
 def _in_words(odd):
     kinds = defaultdict(list)
     for line,what in odd: kinds[what].append(line)
     return [_some(what, lines) for what,lines in kinds.items()]
 
+# %% ../nbs/02_readers.ipynb #1386acef
 def from_entries(
     entries:list,   # of `Entry`, or of (file name, caption)
     file:str|Path,  # where they come from: a file beside or above its images, or the folder itself
@@ -289,6 +308,7 @@ def from_entries(
     texts = [' '.join(e.caption.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace').split()) for e in entries]
     return CaptionDataset(folder, np.arange(len(short)), short, np.arange(len(texts)), texts, rows.astype(np.int64), tuple(notes + [f'{name}: {why}' for name,why in images.left_out.items()]))
 
+# %% ../nbs/02_readers.ipynb #1386ac1d
 def _shortened(folder, files, written):    # where all names are meant in one folder below, that folder and the names as they are written
     tops = {f[:-len(written[f])-1] for f in files if f.endswith(f'/{written[f]}')}
     if len(tops) != 1 or not all(f.endswith(f'/{written[f]}') for f in files): return folder, files
@@ -324,13 +344,15 @@ def read_frame(
     records = [{str(k): v.tolist() if isinstance(v, np.ndarray) else None if isinstance(v, float) and np.isnan(v) else v for k,v in r.items()} for r in table.to_dict('records')]
     return _together([entries_of(r, i, file, image_column, caption_column) for i,r in enumerate(records, 1 + excel)])
 
-# %% ../nbs/02_readers.ipynb #02cc0005
+# %% ../nbs/02_readers.ipynb #02cc00a0
 UNPACKED = '_unpacked'
 
+# %% ../nbs/02_readers.ipynb #02cc00b0
 def _side(file):    # 'train', 'val', 'test' or '' by the name of a shard or of its folder
     words = re.split(r'[-_.0-9/\\]+', f'{Path(file).parent.name}/{Path(file).stem}'.lower())
     return next((s for s,names in WRITTEN.items() if set(words) & set(names)), '')
 
+# %% ../nbs/02_readers.ipynb #02cc00c0
 def _parquet_records(file):    # yields (bytes of an image, value of the captions, split)
     try: from pyarrow.parquet import ParquetFile
     except ImportError: raise LabError(f'{file}: needs a package that is not installed: pip install pyarrow') from None
@@ -344,6 +366,7 @@ def _parquet_records(file):    # yields (bytes of an image, value of the caption
             data = r[image].get('bytes') if isinstance(r[image], dict) else r[image]
             yield data if isinstance(data, bytes) else None, r[caption], str(r.get(split) or '')
 
+# %% ../nbs/02_readers.ipynb #02cc0005
 def _tar_records(file):        # yields (bytes of an image, value of the captions, split)
     key, data, texts = None, None, []
     try:
@@ -361,7 +384,7 @@ def _tar_records(file):        # yields (bytes of an image, value of the caption
     except (tarfile.TarError, EOFError, ValueError) as e: raise LabError(f'{file}: cannot be read ({type(e).__name__}); is the download complete?') from None
     if key is not None: yield data, texts, ''
 
-# %% ../nbs/02_readers.ipynb #02cc0006
+# %% ../nbs/02_readers.ipynb #02cc00a1
 def shards_below(
     root:str|Path,  # a folder
 )->list:            # files, sorted
@@ -369,6 +392,7 @@ def shards_below(
     found = [Path(where, n) for where,names in folders_below(root) for n in names if n.lower().endswith(('.parquet', '.tar', '.tar.gz', '.tgz')) and not n.startswith('.') and n.lower() != 'metadata.parquet']
     return sorted(found)
 
+# %% ../nbs/02_readers.ipynb #02cc0006
 def unpack(
     root:str|Path,  # a folder with shards
 )->Path:            # its image folder
@@ -395,10 +419,11 @@ def unpack(
     finally: shutil.rmtree(part, ignore_errors=True)
     return target
 
-# %% ../nbs/02_readers.ipynb #3be95ffa
+# %% ../nbs/02_readers.ipynb #3be95fa2
 SPLIT_FOLDERS = dict(train=['train'], val=['val', 'validation', 'valid', 'dev', 'test'])
 WRITTEN = dict(train=['train', 'training', 'restval'], val=['val', 'validation', 'valid', 'dev'], test=['test', 'testing'])    # in a column
 
+# %% ../nbs/02_readers.ipynb #3be95fb2
 def kept_split(
     entries:list,   # of `Entry`
 )->list:            # 'train', 'val', 'test' or '' of each entry; None if they carry no split
@@ -408,6 +433,7 @@ def kept_split(
         if 'train' in said and len(set(said) - {''}) > 1: return said
     return None
 
+# %% ../nbs/02_readers.ipynb #3be95ffa
 def of_split(
     entries:list,   # of `Entry`
     split:str,      # 'train' or 'val'
@@ -420,16 +446,19 @@ def of_split(
     note = ', '.join(f'{n:,} lines {s}' for s,n in left.items())
     return [e for e,s in zip(entries, said) if s == wanted], True, f'not used, by their split: {note}' if note else ''
 
-# %% ../nbs/02_readers.ipynb #3be95ffc
+# %% ../nbs/02_readers.ipynb #3be95fa3
 TABLES = '.csv', '.tsv', '.jsonl', '.json', '.xlsx'
 
+# %% ../nbs/02_readers.ipynb #3be95fb3
 def _visible(folder, *stems):    # files of these names without their endings, in any case; without names, all
     files = sorted(f for f in Path(folder).iterdir() if f.is_file() and not f.name.startswith('.')) if Path(folder).is_dir() else []
     return [f for f in files if f.suffix.lower() in TABLES and (not stems or f.stem.lower() in stems)]
 
+# %% ../nbs/02_readers.ipynb #3be95fc3
 def _own_files(root, split):    # files with captions of one split
     return [f for s in SPLIT_FOLDERS[split] for f in [*_visible(root/s, 'metadata'), *_visible(root, s)]]
 
+# %% ../nbs/02_readers.ipynb #3be95ffc
 def find_captions(
     root:str|Path,  # a folder of captioned photos
     split:str,      # 'train' or 'val'
@@ -453,7 +482,7 @@ def find_captions(
     there = ', '.join(f.name for f in files[:5]) or 'nothing'
     raise LabError(f'{root}: no captions file: neither annotations/captions_{split}*.json nor a table (.csv, .tsv, .jsonl, .json, captions.txt) nor a .txt beside each image; there is {there}')
 
-# %% ../nbs/02_readers.ipynb #7a824636
+# %% ../nbs/02_readers.ipynb #7a8246a4
 def reader_of(
     file:Path,  # from `find_captions`
 ):              # function of the file and two columns
@@ -462,6 +491,7 @@ def reader_of(
     if file.name.lower().endswith('.token.txt'): return read_tokens
     return {'.jsonl': read_json_lines, '.json': read_json, '.parquet': read_frame, '.xlsx': read_frame}.get(file.suffix.lower(), read_table)
 
+# %% ../nbs/02_readers.ipynb #7a8246b4
 def read_flickr_split(
     root:str|Path,  # a folder with dataset_flickr8k.json or dataset_flickr30k.json
     split:str,      # 'train', 'val' or 'test'
@@ -474,6 +504,7 @@ def read_flickr_split(
     if not chosen: raise LabError(f'{file}: no image of the split {split}; is the download complete?')
     return from_entries(chosen, file, odd, entries)
 
+# %% ../nbs/02_readers.ipynb #7a824636
 def read_folder(
     root:str|Path,            # a folder of captioned photos
     split:str,                # 'train' or 'val'

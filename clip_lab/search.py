@@ -71,7 +71,7 @@ def _embed_files(model, folder, names, todo, note, batch_size=64):
         if len(at) == batch_size: yield embed(); at.clear(); views.clear()
     if at: yield embed()
 
-# %% ../nbs/34_search.ipynb #72836074
+# %% ../nbs/34_search.ipynb #728360aa
 @dataclass
 class PictureIndex:
     "The embedded pictures of a folder"
@@ -83,6 +83,7 @@ class PictureIndex:
 
     def __repr__(self): return f'PictureIndex({sum(n not in self.skipped for n in self.names):,} pictures below {Path(self.folder).name}, {len(self.skipped)} skipped)'
 
+# %% ../nbs/34_search.ipynb #72836074
 def index_pictures(
     model:ClipLab,     # a trained model
     folder:str|Path,   # of pictures, searched through with all folders below
@@ -137,7 +138,7 @@ def search(self:PictureIndex,
     rows, cosines = nearest(query, self.vectors, top + len(self.skipped))
     return [(self.names[i], float(c)) for i,c in zip(rows[0], cosines[0]) if self.names[i] not in self.skipped][:top]
 
-# %% ../nbs/34_search.ipynb #34bb0002
+# %% ../nbs/34_search.ipynb #34bb00ab
 def terms_of(
     query,     # a sentence or path; or words, in which + and - stand between several of them
 )->list:       # (1 or -1, sentence or path) of each
@@ -151,6 +152,7 @@ def terms_of(
         sign, words = (1 if word == '+' else -1), []
     return terms
 
+# %% ../nbs/34_search.ipynb #34bb0002
 def embed_queries(
     model:ClipLab,  # a trained model
     terms:list,     # from `terms_of`
@@ -160,9 +162,10 @@ def embed_queries(
     if both.norm() < 1e-4: raise LabError('the queries cancel each other out; leave one of them out')
     return F.normalize(both, dim=1)
 
-# %% ../nbs/34_search.ipynb #34bb0005
+# %% ../nbs/34_search.ipynb #34bb00ac
 ALIKE = 40    # levels of 255; tiny copies of one picture differed by 32 at most, of two pictures by 79 at least (300 scenes, 300 photos)
 
+# %% ../nbs/34_search.ipynb #34bb00bc
 def tiny(
     path:str|Path,  # a picture file
 )->np.ndarray:      # (16, 16, 3), None if it cannot be read
@@ -170,6 +173,7 @@ def tiny(
     try: return np.asarray(load_image(path).resize((16, 16), Image.Resampling.BOX), dtype=np.int16)
     except UnusableImage: return None
 
+# %% ../nbs/34_search.ipynb #34bb0005
 def fold_alike(
     index:PictureIndex,  # the pictures
     find,                # function of a number n that gives the n best answers as (path below the folder, cosine)
@@ -204,7 +208,7 @@ def answers_figure(
         ax.set_title(f'{cosine:.3f}\n{shown(Path(name).name, 28)}', fontsize=7.5, color='black')
     return fig
 
-# %% ../nbs/34_search.ipynb #b771f522
+# %% ../nbs/34_search.ipynb #b771f5ad
 def approximate_index(
     index:PictureIndex,  # from `index_pictures`
 ):                       # usearch's index, whose keys are those of `keys_of`
@@ -224,12 +228,14 @@ def approximate_index(
         with whole_file(file) as part: graph.save(str(part))
     return graph
 
+# %% ../nbs/34_search.ipynb #b771f5bd
 def keys_of(
     index:PictureIndex,  # from `index_pictures`
 )->np.ndarray:           # (M,) uint64
     "A number for each picture file as it was"
     return np.frombuffer(b''.join(item_names(index.items)), np.uint64)[::2]
 
+# %% ../nbs/34_search.ipynb #b771f522
 @patch
 def search_approximately(self:PictureIndex,
     graph,               # from `approximate_index`

@@ -98,45 +98,51 @@ class ImageInputs:
         views:Vectors=None,        # (V*M, ...) kept outputs for all pictures in V views, one view after the other
     ):
         self.data, self.transform, self.frozen, self.seed, self.kept, self.views = data, transform, frozen, seed, features, views
+        self.group = group
         self.opened = Opened(data, transform.size) if transform and not transform.changes else None      # what is random is cut anew every time
         if features is None or views is not None:
             one, held = next(self.look([[0]], 0)), HELD.get(frozen.device.type, HELD['cpu'])
-            self.shape, group = one.shape[1:], max(1, min(group, held // (4*one[0].numel() if views else one.nbytes)))
-        self.group = group
+            self.shape, self.group = one.shape[1:], max(1, min(group, held // (4*one[0].numel() if views else one.nbytes)))
 
-    def look(self, groups, epoch):                     # yields (M, ...) for each
-        "Run the frozen part on views of these pictures, group by group; processes before a GPU decode on while a group is trained on"
-        rows, ends = np.concatenate(groups).astype(int), np.cumsum([len(g) for g in groups]).tolist()
-        batches = pixel_batches(self.data, rows, self.transform, 64, lambda row: np.random.default_rng([self.seed, epoch, row]), self.frozen.device, ends, self.opened)
-        for group in groups: yield self._collect(batches, len(group))
+# %% ../nbs/16_train.ipynb #91a0bf72
+@patch
+def look(self:ImageInputs, groups, epoch):                     # yields (M, ...) for each
+    "Run the frozen part on views of these pictures, group by group; processes before a GPU decode on while a group is trained on"
+    rows, ends = np.concatenate(groups).astype(int), np.cumsum([len(g) for g in groups]).tolist()
+    batches = pixel_batches(self.data, rows, self.transform, 64, lambda row: np.random.default_rng([self.seed, epoch, row]), self.frozen.device, ends, self.opened if self.changing else None)
+    for group in groups: yield self._collect(batches, len(group))
 
-    def _collect(self, batches, n):
-        out, done = None, 0
-        for pixels in progress(islice(batches, -(-n//64)), f'looking at {n:,} pictures', -(-n//64)):
-            part = self.frozen(pixels)
-            if out is None: out = part.new_empty(n, *part.shape[1:])
-            out[done:done+len(part)] = part; done += len(part)
-        return out
+@patch
+def _collect(self:ImageInputs, batches, n):
+    out, done = None, 0
+    for pixels in progress(islice(batches, -(-n//64)), f'looking at {n:,} pictures', -(-n//64)):
+        part = self.frozen(pixels)
+        if out is None: out = part.new_empty(n, *part.shape[1:])
+        out[done:done+len(part)] = part; done += len(part)
+    return out
 
-    @property
-    def changing(self)->bool:
-        "Whether the frozen part has to run again for every epoch"
-        return not self.views and self.kept is None and (self.transform.jitter or len(self.data.file_names) > self.group)
+@patch(as_prop=True)
+def changing(self:ImageInputs)->bool:
+    "Whether the frozen part has to run again for every epoch"
+    return not self.views and self.kept is None and (self.transform.jitter or len(self.data.file_names) > self.group)
 
-    def groups(self, groups, epoch=0):                 # yields (M, ...) for each
-        "The inputs for groups of pictures, one after the other"
-        if self.changing: yield from self.look(groups, epoch)
-        else: yield from (self(rows, epoch) for rows in groups)
+# %% ../nbs/16_train.ipynb #91a0bf73
+@patch
+def groups(self:ImageInputs, groups, epoch=0):                 # yields (M, ...) for each
+    "The inputs for groups of pictures, one after the other"
+    if self.changing: yield from self.look(groups, epoch)
+    else: yield from (self(rows, epoch) for rows in groups)
 
-    def __call__(self, rows, epoch=0)->torch.Tensor:   # (M, ...)
-        "The inputs for these pictures; with jitter, they change with the epoch"
-        n = len(self.data.file_names)
-        if self.views:
-            view = [np.random.default_rng([self.seed, epoch, row]).integers(len(self.views)//n) for row in rows]
-            return self.views[np.array(view)*n + rows].view(len(rows), *self.shape)
-        if self.changing: return next(self.look([rows], epoch))
-        if self.kept is None: self.kept = next(self.look([range(n)], epoch))
-        return self.kept[rows]
+@patch
+def __call__(self:ImageInputs, rows, epoch=0)->torch.Tensor:   # (M, ...)
+    "The inputs for these pictures; with jitter, they change with the epoch"
+    n = len(self.data.file_names)
+    if self.views:
+        view = [np.random.default_rng([self.seed, epoch, row]).integers(len(self.views)//n) for row in rows]
+        return self.views[np.array(view)*n + rows].view(len(rows), *self.shape)
+    if self.changing: return next(self.look([rows], epoch))
+    if self.kept is None: self.kept = next(self.look([range(n)], epoch))
+    return self.kept[rows]
 
 # %% ../nbs/16_train.ipynb #73ef2d28
 @dataclass
