@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['writable', 'Lab', 'open_lab', 'text_reader', 'text_read', 'build', 'load_best', 'load_trained', 'flat',
            'same_settings', 'data_marks', 'changes_of', 'machine', 'run_settings', 'is_finished', 'begin', 'look_into',
-           'draw_space', 'fold_of', 'evaluate_experiment', 'work_on', 'at_work', 'run_experiment', 'work_anew',
-           'evaluate_reference', 'for_benchmark']
+           'draw_space', 'karpathy_test', 'evaluate_experiment', 'work_on', 'at_work', 'run_experiment', 'note_places',
+           'work_anew', 'evaluate_reference', 'for_benchmark']
 
 # %% ../nbs/26_experiment.ipynb #9da508c4
 import json, os, platform, shutil, tempfile
@@ -26,10 +26,10 @@ from .presets import Preset, data_settings, provide, read_data
 from .cache import Vectors, item_names
 from .devices import agreed, hardware, in_turn, is_first, pick_device, precision_of, wait_for_all
 from .encoders import RetrievalModel, TextEncoder, image_features, load_image_encoder, load_text_encoder, sentence_embeddings, state_fingerprint, text_embeddings, view_features
-from .metrics import PROTOCOLS, fold_metrics
+from .metrics import PROTOCOLS
 from .checkpoints import load_tensors, save_tensors
 from .train import Experiment, ImageInputs, Split, load_epochs, train
-from .evaluate import HELD_OUT, choose_candidates, choose_queries, evaluate, measure, queries_like, save_held_out, save_ranks, transcript
+from .evaluate import TESTS, as_published, choose_candidates, choose_queries, evaluate, measure, places, queries_like, save_held_out, save_ranks, transcript
 from .visualize import best_typical_worst, classification_chart, loss_curves, top_captions, top_retrievals, transcript_figure, try_figure
 from .zero_shot import class_embeddings, confusion, zero_shot_figure, zero_shot_table
 from .minimal_pairs import ask_pairs, minimal_pairs, pairs_figure
@@ -240,9 +240,9 @@ def begin(
     if file.exists(): return
     cached = {split: dict(text=s.text.file.name, images=s.inputs.kept.file.name if isinstance(s.inputs.kept, Vectors) else None) for split,s in splits.items()}
     save_tensors(file.with_name('data.safetensors'), data_marks(lab.data), {})
-    place = os.path.realpath(lab.preset.root)
-    data = asdict(lab.preset) | dict(root=place, seed=lab.seed, held_out=lab.held_out)
-    write_json(file, dict(settings=run_settings(lab, experiment), seed=experiment.seed, data=data, data_root=place, cache=dict(folder=str(lab.cache), **cached), **machine(lab.device)))
+    place = places(file.parent, lab.preset.root)
+    data = asdict(lab.preset) | dict(root=place['folder'], seed=lab.seed, held_out=lab.held_out, from_here=place['from_here'])
+    write_json(file, dict(settings=run_settings(lab, experiment), seed=experiment.seed, data=data, data_root=place['folder'], cache=dict(folder=str(lab.cache), **cached), **machine(lab.device)))
 
 # %% ../nbs/26_experiment.ipynb #4c8d5e13
 def look_into(
@@ -303,11 +303,15 @@ def draw_space(
     for title,draw in figures.items(): try_figure(draw, folder/'figures'/f'{title}.png')
 
 # %% ../nbs/26_experiment.ipynb #7969e61b
-def fold_of(
+def karpathy_test(
     lab:Lab,    # what the experiments share
-)->int:         # pictures, or None
-    "The size of a fold, if the held-out pictures are Karpathy's 5,000 test pictures"
-    return 1000 if lab.held_out == 'test' and len(lab.data['test'].file_names) == 5000 else None
+)->str:         # a key of `TESTS`, or None
+    "Which test split of Karpathy's the held-out pictures are, if they are one, and whole"
+    if lab.held_out != 'test': return None
+    flickr = next(iter(Path(lab.preset.root).glob('dataset_flickr*.json')), None)
+    name = f"{flickr.stem.removeprefix('dataset_')}-1k" if flickr else 'coco-5k'
+    return name if TESTS.get(name) == len(lab.data['test'].file_names) else None
+
 
 # %% ../nbs/26_experiment.ipynb #5b672ee8
 def evaluate_experiment(
@@ -320,7 +324,7 @@ def evaluate_experiment(
     lab = replace(lab, text=text_read(lab, experiment.text_layers))
     folder, name, data, text_emb = lab.runs/experiment.name, experiment.name, lab.data[lab.held_out], model.texts(lab.text[lab.held_out])
     history = pd.read_csv(folder/'history.csv')
-    metrics, image_emb, ranks = evaluate(name, model, splits[lab.held_out], lab.device, fold_of(lab))
+    metrics, image_emb, ranks = evaluate(name, model, splits[lab.held_out], lab.device, karpathy_test(lab))
     metrics['seconds']['train'] = round(history.seconds.sum(), 1)
     text = transcript(metrics)
     print(text + '\n')
@@ -386,6 +390,18 @@ def run_experiment(
         return
     with at_work(lab.runs/experiment.name): work_anew(lab, experiment, steps)
 
+# %% ../nbs/26_experiment.ipynb #5ae6c4fe
+def note_places(
+    lab:Lab,   # what the experiments share
+    name:str,  # of a run that came from another folder
+):
+    "Write down where the data are as seen from where the run is now"
+    folder = lab.runs/name
+    config = load_json(folder/'config.json')
+    config['data'] |= dict(from_here=places(folder, lab.preset.root)['from_here'])
+    write_json(folder/'config.json', config)
+    if (folder/'metrics.json').exists(): save_held_out(folder, lab.held_out, lab.data[lab.held_out])
+
 # %% ../nbs/26_experiment.ipynb #5ae6c4ff
 def work_anew(
     lab:Lab,                # what the experiments share
@@ -400,7 +416,7 @@ def work_anew(
     if not is_first(): return
     shutil.rmtree(lab.runs/name, ignore_errors=True)
     (beside.runs/name).rename(lab.runs/name)
-    if (lab.runs/name/HELD_OUT).exists(): save_held_out(lab.runs/name, lab.held_out, lab.data[lab.held_out])      # as seen from here
+    note_places(lab, name)
     beside.runs.rmdir()
 
 # %% ../nbs/26_experiment.ipynb #d3f1a946
@@ -417,7 +433,7 @@ def evaluate_reference(
     image_emb, text_emb = clip_embeddings(clip, data, lab.device)
     found = {p: measure(image_emb, text_emb, data, p) for p in PROTOCOLS}
     metrics = dict(experiment='clip', protocol='unique', n_images=len(image_emb), n_captions=len(text_emb), **{p: m for p,(m,_) in found.items()}, seconds={})
-    if fold_of(lab): metrics |= {'coco-5k': metrics['unique'], 'coco-1k': fold_metrics(image_emb, text_emb, data.image_of_text, fold_of(lab)) | dict(gallery=dict(images=1000, folds=5), ties=metrics['unique']['ties'])}
+    metrics |= as_published(karpathy_test(lab), metrics['unique'], image_emb, text_emb, data.image_of_text)
     print(transcript(metrics) + '\n')
     with whole_file(folder/'transcript.txt') as part: part.write_text(transcript(metrics) + '\n')
     write_json(folder/'config.json', dict(settings=settings, **machine(lab.device)))

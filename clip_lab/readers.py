@@ -7,7 +7,7 @@ __all__ = ['RAW', 'IMAGE_COLUMNS', 'CAPTION_COLUMNS', 'SPLIT_COLUMNS', 'SPELLING
            'WRITTEN', 'TABLES', 'Entry', 'texts_of', 'choose_column', 'read_table', 'entries_of', 'read_json_lines',
            'read_json', 'read_tokens', 'read_beside', 'folders_below', 'images_below', 'ImageFolder', 'odd_captions',
            'from_entries', 'draw_split', 'read_frame', 'shards_below', 'unpack', 'kept_split', 'of_split',
-           'find_captions', 'reader_of', 'read_flickr_split', 'read_folder']
+           'find_captions', 'reader_of', 'read_flickr_split', 'as_found', 'read_folder']
 
 # %% ../nbs/02_readers.ipynb #dd21f7c0
 import ast, csv, io, json, os, posixpath, re, shutil, tarfile, unicodedata
@@ -504,6 +504,19 @@ def read_flickr_split(
     if not chosen: raise LabError(f'{file}: no image of the split {split}; is the download complete?')
     return from_entries(chosen, file, odd, entries)
 
+# %% ../nbs/02_readers.ipynb #7a8246c2
+def as_found(
+    data:CaptionDataset,  # from `read_split`
+)->CaptionDataset:
+    "The same images under the names that their files have"
+    missing = [name for name in data.file_names if not (data.folder/name).is_file()]
+    if not missing: return data
+    images, taken = ImageFolder(data.folder), set(data.file_names) - set(missing)
+    found = {name: file for name in missing if (file := images.find(name)[0]) and file not in taken}
+    if not found: return data
+    note = f'{data.folder}: {len(found):,} images found in another spelling ({", ".join(list(found)[:3])}{"..."*(len(found) > 3)})'
+    return replace(data, file_names=[found.get(name, name) for name in data.file_names], notes=data.notes + (note,))
+
 # %% ../nbs/02_readers.ipynb #7a824636
 def read_folder(
     root:str|Path,            # a folder of captioned photos
@@ -515,7 +528,7 @@ def read_folder(
 )->CaptionDataset:
     "Read one split of a folder, in whatever form its captions are"
     found = find_captions(root, split)
-    if found is None: return read_split(root, split, year)
+    if found is None: return as_found(read_split(root, split, year))
     file, has_split = found
     entries, odd = reader_of(file)(file, image_column, caption_column)
     chosen, kept, note = ([], False, '') if has_split else of_split(entries, split)

@@ -14,7 +14,7 @@ from .scenes import THINGS
 from .metrics import PROTOCOLS
 from .intervals import FEWEST, SUMS
 from .train import EXPERIMENTS, Experiment
-from .evaluate import NAMED, describe, draws_of, interpret, load_ranks, readable, summary, with_intervals
+from .evaluate import NAMED, REPORTED, TESTS, describe, draws_of, interpret, load_ranks, readable, summary, with_intervals
 from .visualize import architecture, compare_curves, recall_bars, results_table, save_figure
 from .minimal_pairs import pairs_figure
 from .comparison import PUBLISHED
@@ -39,8 +39,8 @@ def tables_of(
     metrics, data = [m for m,_ in finished(lab).values()], lab.data[lab.held_out]
     ranks = {m['experiment']: load_ranks(lab.runs/m['experiment']/'ranks.safetensors') for m in metrics}
     draws = {p: draws_of(ranks, data.image_of_text, len(data.file_names), p) for p in PROTOCOLS}
-    draws['coco-5k'] = draws['unique']
-    return {p: summary(metrics, p, draws.get(p)) for p in ('unique', 'paired', 'coco-5k', 'coco-1k') if all(p in m for m in metrics)}
+    draws |= dict.fromkeys(TESTS, draws['unique'])
+    return {p: summary(metrics, p, draws.get(p)) for p in REPORTED if all(p in m for m in metrics)}
 
 # %% ../nbs/27_results.ipynb #e7a05c92
 def of_seed(
@@ -117,7 +117,7 @@ def summary_text(
         parts += [f'## {protocol}\n', f'{describe(protocol, metrics)[0].upper()}{describe(protocol, metrics)[1:]}; {metrics[protocol]["ties"]}. {_read_me(metrics)}\n', readable(table, metrics).to_markdown() + '\n']
         if 'interval' in metrics[protocol]: parts += ['With the 95 % interval over pictures:\n', with_intervals(table).to_markdown() + '\n']
         if protocol == 'paired': parts += ['If every tie were broken to the better or to the worse:\n', pd.DataFrame({f'{n}, {end}': {NAMED[c]: f'{m["paired"][end][c]:.1f}' for c in SUMS} for n,(m,_) in results.items() for end in ('optimistic', 'pessimistic')}).T.to_markdown() + '\n']
-        if protocol.startswith('coco'): parts += ['Published, the same protocol:\n', PUBLISHED[PUBLISHED.protocol == protocol].drop(columns='protocol').to_markdown(index=False) + '\n']
+        if protocol in set(PUBLISHED.protocol): parts += ['Published, the same protocol:\n', PUBLISHED[PUBLISHED.protocol == protocol].drop(columns='protocol').to_markdown(index=False) + '\n']
     parts += [f'- {interpret(tables["unique"], name)}' for name in tables['unique'].index]
     seeds = over_seeds(lab)
     if seeds.seed.nunique() > 1: parts += [f'\n## Over {seeds.seed.nunique()} seeds\n', 'Mean ± standard deviation over trainings, unique gallery; in brackets the change against the first experiment with the same seed.\n', spread_table(seeds).to_markdown() + '\n']
