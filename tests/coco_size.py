@@ -7,11 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 import numpy as np, torch
 from PIL import Image
-from clip_lab.cleaning import clean, listed_defects
-from clip_lab.coco import coco_split
-from clip_lab.data import ImageTransform
-from clip_lab.encoders import ImageEncoder, RetrievalModel, image_features, text_embeddings
-from clip_lab.train import BASELINE, ImageInputs, Split, train
+from clip_lab.sources.cleaning import clean, listed_defects
+from clip_lab.sources.coco import coco_split
+from clip_lab.images import ImageTransform
+from clip_lab.encoders import ImageEncoder
+from clip_lab.features import Split, image_features, image_inputs, text_embeddings
+from clip_lab.model import RetrievalModel
+from clip_lab.experiments import BASELINE
+from clip_lab.train import train
 
 CAPTIONS = dict(train=(82_783, 414_113), val=(40_504, 202_654))
 WORDS = 'a the man woman dog cat bus train pizza table street beach sitting standing riding holding with next to on in of two three red large small old'.split()
@@ -51,8 +54,8 @@ def embed_images(root, encoder=None): return {split: features(root, d, images())
 def train_epoch(root):
     encoder, cpu = images(), torch.device('cpu')
     model = RetrievalModel(encoder, 512)
-    splits = {split: Split(ImageInputs(d, None, None, features(root, d, encoder)), text_embeddings(d, Texts(), root/'cache')) for split,d in cleaned(root).items()}
-    history = train(replace(BASELINE, epochs=1), model, splits, root/'run', cpu)
+    splits = {split: Split(image_inputs(d, None, None, features(root, d, encoder)), text_embeddings(d, Texts(), root/'cache')) for split,d in cleaned(root).items()}
+    history = train(BASELINE.but(epochs=1), model, splits, root/'run', cpu)
     return dict(train_loss=round(history.train_loss[0], 3))
 
 STEPS = [index, clean_all, embed_texts, embed_images, train_epoch]

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from clip_lab.data import FOREIGN, UnusableImage, load_image
+from clip_lab.tools.image_files import FOREIGN, UnusableImage, load_image
 
 WITH_EXIF = 'JPEG', 'MPO', 'PNG', 'WEBP', 'AVIF', 'TIFF'
 

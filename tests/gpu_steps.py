@@ -5,15 +5,18 @@ from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 import numpy as np, torch
-from clip_lab.checkpoints import load_tensors
-from clip_lab.data import ImageTransform
-from clip_lab.devices import encoder_precision, has_bfloat16, pick_device, precision_of, use_precision
-from clip_lab.encoders import FrozenPart, image_features, load_image_encoder, load_text_encoder, save_stand_ins, text_embeddings
-from clip_lab.experiment import build, open_lab
+from clip_lab.tools.checkpoints import load_tensors
+from clip_lab.images import ImageTransform
+from clip_lab.tools.devices import encoder_precision, has_bfloat16, pick_device, precision_of, use_precision
+from clip_lab.encoders import load_image_encoder, load_text_encoder
+from clip_lab.tools.stand_ins import save_stand_ins
+from clip_lab.features import FrozenPart, image_features, text_embeddings
+from clip_lab.apps.workflow import build, open_lab
 from clip_lab.loss import info_nce_loss
-from clip_lab.metrics import PROTOCOLS, WAYS, retrieval_ranks
-from clip_lab.presets import choose_preset
-from clip_lab.train import EXPERIMENTS, MOD2, Training
+from clip_lab.metrics import PROTOCOLS, DIRECTIONS, retrieval_ranks
+from clip_lab.sources.presets import choose_preset
+from clip_lab.experiments import EXPERIMENTS, MOD2
+from clip_lab.train import Training
 from gpu import IMAGES, REPORT_IMAGES, REPORT_VAL, TOP, make, say
 
 @dataclass
@@ -111,7 +114,7 @@ def launches(m):
 
 def whole_run(m):
     "The three experiments through the command"
-    seconds = m.seconds(lambda: subprocess.run([sys.executable, '-m', 'clip_lab.lab', 'run', '--preset', 'coco', '--data', str(m.folder/'coco'), '--image-encoder', f'resnet50:{m.folder}/stand-ins/resnet50.safetensors', '--text-encoder', f'{m.folder}/stand-ins/clip-text',
+    seconds = m.seconds(lambda: subprocess.run([sys.executable, '-m', 'clip_lab.apps.cli', 'run', '--preset', 'coco', '--data', str(m.folder/'coco'), '--image-encoder', f'resnet50:{m.folder}/stand-ins/resnet50.safetensors', '--text-encoder', f'{m.folder}/stand-ins/clip-text',
         '--train-images', str(max(20, int(IMAGES*m.scale/2))), '--val-images', str(max(20, int(IMAGES*m.scale/4))), '--epochs', '2', '--device', m.device.type, '--out', f'{m.folder}/runs', '--cache', f'{m.folder}/cache', '--force'], check=True, cwd=m.folder, env=os.environ | dict(PYTHONPATH=str(TOP)), stdout=subprocess.DEVNULL))
     return dict(seconds=seconds, experiments=[p.parent.name for p in (m.folder/'runs').glob('*/*/metrics.json')])
 
@@ -130,14 +133,14 @@ def recall(m):
     few = min(n, 2000)
     def ranks(x, y): return retrieval_ranks(x[:few], y[:5*few], row[:5*few])
     here, there = ranks(image, text), ranks(image.cpu(), text.cpu())
-    same = all(torch.equal(a, b) for way in WAYS for a,b in zip(here[way], there[way]))
+    same = all(torch.equal(a, b) for way in DIRECTIONS for a,b in zip(here[way], there[way]))
     return dict(images=n, captions=5*n, bare_product_seconds=bare, unique_seconds=seconds['unique'], paired_seconds=seconds['paired'], ratio=seconds['unique']/bare, peak_MB=m.peak_MB(), ranks_as_on_cpu=m.must('ranks', same))
 
 def trained_part(m, device, precision, given=None):
     "Inputs, loss and gradient of a step of modification 2; in float64 without the lab's own training"
     lab = replace(the_lab(m), device=device)
     with use_precision('float32' if precision == 'float64' else precision):
-        e = replace(MOD2, jitter=False)
+        e = MOD2.but(jitter=False)
         model, splits = build(lab, e)
         run = Training(e, model, splits, m.folder/'parity', device)
         run.recorded, rows, texts = None, np.arange(32), np.arange(64)
@@ -178,7 +181,7 @@ def half(m):
 def resume(m):
     "Killed in the middle and gone on, beside a run that was left alone"
     def start(out):
-        command = [sys.executable, '-m', 'clip_lab.lab', 'train', '--preset', 'coco', '--data', str(m.folder/'coco'), '--image-encoder', f'resnet50:{m.folder}/stand-ins/resnet50.safetensors', '--text-encoder', f'{m.folder}/stand-ins/clip-text',
+        command = [sys.executable, '-m', 'clip_lab.apps.cli', 'train', '--preset', 'coco', '--data', str(m.folder/'coco'), '--image-encoder', f'resnet50:{m.folder}/stand-ins/resnet50.safetensors', '--text-encoder', f'{m.folder}/stand-ins/clip-text',
                    '--train-images', '40', '--val-images', '20', '--experiments', 'mod2', '--epochs', '4', '--save-every', '0', '--device', m.device.type, '--out', out, '--cache', f'{m.folder}/cache']
         return subprocess.Popen(command, cwd=m.folder, env=os.environ | dict(PYTHONPATH=str(TOP)), stdout=subprocess.DEVNULL)
     alone, killed = m.folder/'alone', m.folder/'killed'

@@ -5,13 +5,13 @@ kills as asked for (20). Every finished run must hold the same bits as one that 
 import json, os, random, shutil, signal, subprocess, sys, time
 from pathlib import Path
 import pandas as pd
-from clip_lab.checkpoints import load_tensors
+from clip_lab.tools.checkpoints import load_tensors
 from clip_lab.scenes import make_scenes
-from clip_lab.train import EXPERIMENTS
+from clip_lab.experiments import EXPERIMENTS
 
 def start(root, where):
     options = ['run', '--data', root/'scenes', '--epochs', 3, '--device', 'cpu', '--save-every', .3, '--cache', where/'cache', '--out', where/'runs']
-    return subprocess.Popen([sys.executable, '-c', 'import sys; from clip_lab.lab import main; sys.exit(main())', *map(str, options)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=os.environ | dict(TQDM_DISABLE='1'))
+    return subprocess.Popen([sys.executable, '-c', 'import sys; from clip_lab.apps.cli import main; sys.exit(main())', *map(str, options)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=os.environ | dict(TQDM_DISABLE='1'))
 
 def moment(where):
     "What a run was doing, as its files tell"

@@ -8,7 +8,7 @@ from pathlib import Path
 def measure(n, approximate):
     import numpy as np, torch
     from clip_lab.cache import cached_vectors
-    from clip_lab.search import PictureIndex, approximate_index
+    from clip_lab.apps.search import ImageIndex, approximate_index
     from torch.nn import functional as F
     peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024
     start, width = peak(), 384
@@ -19,7 +19,7 @@ def measure(n, approximate):
     names = [f'{i:07}.jpg' for i in range(n)]
     with tempfile.TemporaryDirectory() as folder:
         clock = time.perf_counter(); cached_vectors(folder, 'pictures', {}, names, width, compute); build = time.perf_counter() - clock
-        clock = time.perf_counter(); index = PictureIndex(Path(folder), names, names, cached_vectors(folder, 'pictures', {}, names, width, compute), {}); opened = time.perf_counter() - clock
+        clock = time.perf_counter(); index = ImageIndex(Path(folder), names, names, cached_vectors(folder, 'pictures', {}, names, width, compute), {}); opened = time.perf_counter() - clock
         queries, times, exact = made_up(7, 20), [], []
         for q in queries:
             clock = time.perf_counter(); exact.append({name for name,_ in index.search(q[None], 10)}); times.append(time.perf_counter() - clock)

@@ -7,16 +7,16 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason='no Chromium is install
 RUNS = '''
 import sys
 from dataclasses import replace
-from clip_lab.experiment import open_lab, run_experiment
-from clip_lab.presets import PRESETS
+from clip_lab.apps.workflow import open_lab, run_experiment
+from clip_lab.sources.presets import PRESETS
 from clip_lab.scenes import make_scenes
-from clip_lab.train import BASELINE
+from clip_lab.experiments import BASELINE
 make_scenes('scenes', 60, 40)
 lab = replace(open_lab(replace(PRESETS['scenes'], root='scenes', drawn=False), 'small'), drawn=False)
-for name,seed in (('one', 0), ('two', 1)): run_experiment(lab, replace(BASELINE, name=name, epochs=1, seed=seed), ('train', 'evaluate'))
+for name,seed in (('one', 0), ('two', 1)): run_experiment(lab, BASELINE.but(name=name, epochs=1, seed=seed), ('train', 'evaluate'))
 '''
 
-SERVE = 'import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from clip_lab.lab import main; sys.exit(main())'    # Ctrl-C reaches it wherever the tests are started
+SERVE = 'import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from clip_lab.apps.cli import main; sys.exit(main())'    # Ctrl-C reaches it wherever the tests are started
 
 def free_port():
     with socket.socket() as s:
@@ -56,7 +56,7 @@ def shot(page, name):
 
 def test_a_sentence_finds_pictures_with_both_runs(demo, page):
     page.get_by_label('Sentence', exact=True).fill('a dog on a beach')
-    page.get_by_role('button', name='Find pictures', exact=True).click()
+    page.get_by_role('button', name='Find images', exact=True).click()
     page.wait_for_function('document.querySelectorAll(".thumbnail-item img, .grid-container img").length >= 12')
     assert page.get_by_role('heading', name='one', exact=True).count() and page.get_by_role('heading', name='two', exact=True).count()
     page.wait_for_function('[...document.querySelectorAll(".grid-container img")].every(i => i.complete && i.naturalWidth > 0)')
@@ -64,17 +64,17 @@ def test_a_sentence_finds_pictures_with_both_runs(demo, page):
     assert not page.errors and all(u.startswith((f'http://127.0.0.1:{demo[1]}', 'data:', 'blob:')) for u in page.asked), page.asked
 
 def test_a_sentence_that_is_empty_or_too_long_is_said(page):
-    page.get_by_role('button', name='Find pictures', exact=True).click()
+    page.get_by_role('button', name='Find images', exact=True).click()
     page.get_by_text('Type a sentence first.').first.wait_for()
     page.get_by_label('Sentence', exact=True).fill('dog '*300)
-    page.get_by_role('button', name='Find pictures', exact=True).click()
+    page.get_by_role('button', name='Find images', exact=True).click()
     page.get_by_text('reads the first 256').first.wait_for()
 
 def test_a_picture_finds_captions_and_is_classified(demo, page):
     picture = sorted((demo[0]/'scenes'/'val').rglob('*.jpg'))[0]
     page.get_by_role('tab', name='Find sentences').click()
     page.get_by_role('button', name='Find sentences', exact=True).click()
-    page.get_by_text('Drop a picture first.').first.wait_for()
+    page.get_by_text('Drop an image first.').first.wait_for()
     page.locator('input[type=file]').first.set_input_files(picture)
     page.locator('.image-frame img, [data-testid="detailed-image"], .image-container img').first.wait_for()
     page.get_by_role('button', name='Find sentences', exact=True).click()
@@ -92,7 +92,7 @@ def test_it_listens_on_this_machine_only_and_ends_with_ctrl_c(demo):
     own = next((a[4][0] for a in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET) if not a[4][0].startswith('127.')), None)
     if own:
         with socket.socket() as s: s.settimeout(2); assert s.connect_ex((own, port)) != 0
-    taken = subprocess.run([sys.executable, '-m', 'clip_lab.lab', 'demo', '_runs/small/one', '--port', str(port)], cwd=here, capture_output=True, text=True)
+    taken = subprocess.run([sys.executable, '-m', 'clip_lab.apps.cli', 'demo', '_runs/small/one', '--port', str(port)], cwd=here, capture_output=True, text=True)
     assert taken.returncode == 2 and f'--port {port}' in taken.stderr.splitlines()[-1]
     server.send_signal(signal.SIGINT)
     assert server.wait(30) in (0, 130)

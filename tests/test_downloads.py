@@ -11,7 +11,7 @@ def server():
 
 def start(code, *args):
     "A process that does something with downloads; Ctrl-C reaches it wherever the tests are started"
-    code = f'import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\nfrom clip_lab.download import *\nargs = sys.argv[1:]\n{code}'
+    code = f'import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\nfrom clip_lab.sources.download import *\nargs = sys.argv[1:]\n{code}'
     return subprocess.Popen([sys.executable, '-c', code, *map(str, args)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 def start_download(url, file): return start('download(*args)', url, file)

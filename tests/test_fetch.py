@@ -2,14 +2,14 @@
 import csv, hashlib, io, json, os, subprocess, sys, zipfile
 import pandas as pd, pytest
 from faulty_server import FaultyServer
-from clip_lab.coco import COCO_SERVER
+from clip_lab.sources.coco import COCO_SERVER
 from clip_lab.scenes import make_scenes
 
 SIZES = dict(train=60, val=24)
 CHILD = '''
 import json, sys
-from clip_lab import coco
-from clip_lab.lab import main
+from clip_lab.sources import coco
+from clip_lab.apps.cli import main
 archives, karpathy = json.loads(sys.argv[1])
 coco.COCO_ARCHIVES.update(archives)                     # sizes and MD5 sums of the stand-in's archives
 coco.get_karpathy.__defaults__ = (karpathy,)

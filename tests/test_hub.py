@@ -63,8 +63,9 @@ def hub():
     server.shutdown()
 
 MODEL = '''
-from clip_lab.encoders import RetrievalModel, load_image_encoder, load_text_encoder
-from clip_lab.pretrained import ClipLab, load_model
+from clip_lab.encoders import load_image_encoder, load_text_encoder
+from clip_lab.model import RetrievalModel
+from clip_lab.apps.pretrained import ClipLab, load_model
 image, text = load_image_encoder('efficientnet_lite0'), load_text_encoder('all-MiniLM-L6-v2')
 config = dict(format=1, name='small', shape={}, image_encoder=dict(name='efficientnet_lite0', weights=image.weights), text_encoder=dict(name='all-MiniLM-L6-v2', weights=text.weights),
               image_size=64, temperature=.07, trained_on=dict(images=1, captions=1), measured={})
@@ -88,7 +89,7 @@ def test_a_model_goes_to_the_hub_and_comes_back(hub, tmp_path):
 def test_what_goes_wrong_is_said_in_one_line(hub, tmp_path):
     wrong = python(MODEL + "model.push_to_hub('me/small')", hub, tmp_path, token='hf_wrong')
     last = wrong.stderr.strip().splitlines()[-1]
-    assert wrong.returncode == 1 and last.startswith('clip_lab.files.LabError: me/small: could not be put on the Hugging Face Hub') and 'hf auth login' in last
-    gone = python("from clip_lab.pretrained import ClipLab\nClipLab.from_pretrained('me/other')", hub, tmp_path)
+    assert wrong.returncode == 1 and last.startswith('clip_lab.tools.files.LabError: me/small: could not be put on the Hugging Face Hub') and 'hf auth login' in last
+    gone = python("from clip_lab.apps.pretrained import ClipLab\nClipLab.from_pretrained('me/other')", hub, tmp_path)
     last = gone.stderr.strip().splitlines()[-1]
-    assert gone.returncode == 1 and last.startswith('clip_lab.files.LabError: me/other: no such folder, and not to be had from the Hugging Face Hub')
+    assert gone.returncode == 1 and last.startswith('clip_lab.tools.files.LabError: me/other: no such folder, and could not be fetched from the Hugging Face Hub')

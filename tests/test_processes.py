@@ -3,7 +3,7 @@ import fcntl, json, os, pty, re, resource, signal, struct, subprocess, sys, term
 import numpy as np, pandas as pd, pytest, torch
 from pathlib import Path
 from safetensors import safe_open
-from clip_lab.checkpoints import load_tensors
+from clip_lab.tools.checkpoints import load_tensors
 from clip_lab.scenes import make_scenes
 
 @pytest.fixture(scope='module')
@@ -11,7 +11,7 @@ def scenes(tmp_path_factory): return make_scenes(tmp_path_factory.mktemp('data')
 
 def command(*options):
     "A process that Ctrl-C reaches wherever the tests are started"
-    return [sys.executable, '-c', 'import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from clip_lab.lab import main; sys.exit(main())', *map(str, options)]
+    return [sys.executable, '-c', 'import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from clip_lab.apps.cli import main; sys.exit(main())', *map(str, options)]
 
 def lab(where, scenes, *options): return command('run', '--data', scenes, '--out', where/'runs', '--cache', where/'cache', '--device', 'cpu', *options)
 
@@ -130,7 +130,7 @@ def test_a_terminal_shows_progress_and_the_time_that_remains(scenes, tmp_path):
     assert re.search(rb'training mod2: +\d+%.*\d+/3600 \[\d\d:\d\d<\d\d:\d\d', seen), seen[-500:]
 
 def test_the_package_is_imported_without_loading_models():
-    done = call([sys.executable, '-c', 'import sys, clip_lab.lab; sys.exit("transformers" in sys.modules)'])
+    done = call([sys.executable, '-c', 'import sys, clip_lab.apps.cli; sys.exit("transformers" in sys.modules)'])
     assert done.returncode == 0, done.stderr
 
 def alone(*command): return call([sys.executable, *map(str, command)], env=os.environ | dict(OMP_NUM_THREADS='1'))
@@ -164,7 +164,7 @@ def test_the_gradients_of_two_processes_are_those_of_one(name, scenes, tmp_path_
 
 def test_the_command_runs_in_two_processes(scenes, tmp_path):
     options = ['train', '--data', scenes, '--cache', tmp_path/'cache', '--device', 'cpu', '--precision', 'float32', '--experiments', 'baseline,mod2', '--epochs', '1', '--out', tmp_path/'two']
-    launch = ['-m', 'accelerate.commands.launch', '--multi_gpu', '--num_processes', '2', '--num_machines', '1', '--mixed_precision', 'no', '--dynamo_backend', 'no', '-m', 'clip_lab.lab']
+    launch = ['-m', 'accelerate.commands.launch', '--multi_gpu', '--num_processes', '2', '--num_machines', '1', '--mixed_precision', 'no', '--dynamo_backend', 'no', '-m', 'clip_lab.apps.cli']
     both = call([sys.executable, *launch, *map(str, options)], env=os.environ | dict(OMP_NUM_THREADS='1'))
     assert both.returncode == 0, both.stderr
     assert both.stdout.count('mod2: trained 1 epochs') == 1                 # one of them talks
@@ -173,7 +173,8 @@ SHARE = """
 import sys
 import numpy as np
 from clip_lab.cache import cached_vectors
-from clip_lab.devices import pick_device, process, wait_for_all
+from clip_lab.tools.devices import pick_device
+from clip_lab.tools.parallel import process, wait_for_all
 pick_device('cpu')
 computed = []
 def compute(todo):

@@ -11,7 +11,7 @@ DESKTOP, PHONE = dict(width=1280, height=900), dict(width=390, height=844)
 
 @pytest.fixture(scope='module')
 def pages():
-    subprocess.run([sys.executable, '-c', 'import sys; from clip_lab.lab import main; sys.exit(main(["site"]))'], cwd=TOP, check=True)
+    subprocess.run([sys.executable, '-c', 'import sys; from clip_lab.apps.cli import main; sys.exit(main(["site"]))'], cwd=TOP, check=True)
     return sorted(SITE.rglob('*.html'))
 
 @pytest.fixture(scope='module')
@@ -115,7 +115,7 @@ def test_tables_of_the_report_say_what_was_measured(open_page):
 
 def test_the_report_of_other_runs(tmp_path):
     "Runs of somebody else, with other numbers and without ground truth, photos for example"
-    from clip_lab.site import _render, report_on
+    from clip_lab.reporting.site import _render, report_on
     from PIL import Image
     before = {f: f.read_bytes() for f in RESULTS.rglob('*.*')}
     shutil.copytree(RESULTS, runs := tmp_path/'mine')
@@ -129,9 +129,9 @@ def test_the_report_of_other_runs(tmp_path):
     seeds = pd.read_csv(runs/'seeds.csv')
     seeds[(seeds.experiment == 'baseline') & (seeds.seed == 0)].to_csv(runs/'seeds.csv', index=False)
     (tmp_path/'copy').mkdir()
-    notebook = json.loads((report_on(runs, TOP, tmp_path/'copy')/'nbs'/'41_lab_report.ipynb').read_text())
+    notebook = json.loads((report_on(runs, TOP, tmp_path/'copy')/'nbs'/'16_lab_report.ipynb').read_text())
     said = json.dumps([c.get('outputs') for c in notebook['cells']])
-    assert 'clip_lab run --data mine' in said and 'mod2/figures' not in said and 'That is baseline. Guessing' in said and 'do not say what is in their pictures' in said
+    assert 'clip_lab run --data mine' in said and 'mod2/figures' not in said and 'That is baseline. Guessing' in said and 'do not say what is in their images' in said
     assert not any(o['output_type'] == 'error' for c in notebook['cells'] for o in c.get('outputs', []))
     _render(tmp_path/'copy', tmp_path/'copy')
     assert 'clip_lab run --data mine' in (tmp_path/'copy'/'_docs'/'nbs'/'lab_report.html').read_text()

@@ -1,9 +1,10 @@
 """Started twice by torchrun: compares a step of two processes with the step of one, in float64. Fails where loss, gradients or running statistics differ."""
 import copy, torch
 from torch import nn
-from clip_lab.devices import gather_rows, pick_device, process, share_batchnorm, sum_gradients
+from clip_lab.tools.devices import pick_device
+from clip_lab.tools.parallel import gather_rows, process, share_batchnorm, sum_gradients
 from clip_lab.loss import info_nce_loss
-from clip_lab.step import own_pairs
+from clip_lab.tools.parallel import pairs_of_process
 
 def gradients(net, x, places, text, n):
     "Loss, gradients and buffers after one step back"
@@ -19,7 +20,7 @@ net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(
 one = gradients(copy.deepcopy(net), x, range(n), text, n)                  # before there is another process
 pick_device('cpu')
 assert process()[1] == 2
-own = own_pairs(picture)
+own = pairs_of_process(picture)
 assert 0 < len(own) < n
 two = gradients(share_batchnorm(net), x[own], own, text, n)
 difference = max((a - b).abs().max().item() for a,b in zip(one, two))
