@@ -1,0 +1,46 @@
+"""Lines of at most 110 characters and one statement on each, in all code cells; and what a numbered module may import.
+Says where it is not so."""
+import io, json, re, sys, tokenize
+from pathlib import Path
+
+TOP, WIDTH = Path(__file__).resolve().parent.parent, 110
+
+def cells_of(file):
+    "(id, source) of each code cell, without lines for the shell and without a semicolon that only hides an output"
+    for cell in json.loads(file.read_text())['cells']:
+        if cell['cell_type'] != 'code': continue
+        lines = [l for l in ''.join(cell['source']).split('\n') if not l.lstrip().startswith(('%', '!'))]
+        yield cell['id'], '\n'.join(lines).rstrip().removesuffix(';')
+
+def faults(name, source):
+    "What is wrong with a piece of code, a line each"
+    found = [f'{name}, line {i}: {len(l)} characters' for i,l in enumerate(source.split('\n'), 1) if len(l) > WIDTH]
+    for token in tokenize.generate_tokens(io.StringIO(source + '\n').readline):
+        two = token.type == tokenize.OP and token.string == ';'
+        if two: found.append(f'{name}, line {token.start[0]}: two statements')
+    return found
+
+def imported(file):
+    "Modules of the package that the exported cells of a notebook import"
+    exported = [source for _,source in cells_of(file) if source.startswith('#| export')]
+    return {m for source in exported for m in re.findall(r'from clip_lab\.([\w.]+) import', source)}
+
+def import_faults(numbered):
+    "Numbered modules that import something else than numbered modules before them and tools"
+    found, before = [], set()
+    for file in numbered:
+        wrong = sorted(m for m in imported(file) - before if not m.startswith('tools.'))
+        found += [f'{file.name}: imports {m}, which comes later or is in another folder' for m in wrong]
+        before.add(re.sub(r'^\d+_', '', file.stem))
+    return found
+
+def main():
+    def hidden(f): return any(p[0] in '._' for p in f.relative_to(TOP).parts[:-1])
+    notebooks = [f for f in sorted(TOP.glob('**/*.ipynb')) if not hidden(f)]
+    pieces = [(f'{f.relative_to(TOP)}, cell {i}', source) for f in notebooks for i,source in cells_of(f)]
+    numbered = [f for f in notebooks if f.parent.name == 'nbs' and f.name[0].isdigit()]
+    found = [fault for name,source in pieces for fault in faults(name, source)] + import_faults(numbered)
+    print('\n'.join(found) or f'{len(pieces):,} code cells in {len(notebooks)} notebooks: in style')
+    return int(bool(found))
+
+if __name__ == '__main__': sys.exit(main())
