@@ -8,7 +8,7 @@ __all__ = ['READ_ME', 'TOO_FEW', 'finished', 'tables_of', 'for_seed', 'over_seed
 
 # %% ../../nbs/reporting/results.ipynb #66f7adb7
 from dataclasses import replace
-import pandas as pd
+import numpy as np, pandas as pd
 from ..tools.files import whole_file
 from ..tools.run import Run, runs_below
 from ..scenes import THINGS
@@ -37,13 +37,23 @@ def finished(
     return {n: found[n] for n in order}
 
 # %% ../../nbs/reporting/results.ipynb #b52a87ec
+def _evaluated_on(lab, name):    # (N,) row of each caption's image, number of images; as the run says
+    run = lab.run(name)
+    if not run.has('held_out'):    # of an earlier version
+        data = lab.data[lab.held_out]
+        return data.image_of_text, len(data.file_names)
+    said = run.read('held_out')
+    return np.array(said['captions']['image']), len(said['images']['ids'])
+
+# %% ../../nbs/reporting/results.ipynb #b52a87ed
 def tables_of(
     lab:Lab,    # what the experiments share
 )->dict:        # protocol -> from `summary`, with the intervals of the changes
     "The tables of all finished experiments"
-    metrics, data = [m for m,_ in finished(lab).values()], lab.data[lab.held_out]
+    metrics = [m for m,_ in finished(lab).values()]
     ranks = {m['experiment']: load_ranks(lab.run(m['experiment'])) for m in metrics}
-    draws = {p: draws_of(ranks, data.image_of_text, len(data.file_names), p) for p in PROTOCOLS}
+    image_of_text, n_images = _evaluated_on(lab, metrics[0]['experiment'])
+    draws = {p: draws_of(ranks, image_of_text, n_images, p) for p in PROTOCOLS}
     draws |= dict.fromkeys(TESTS, draws['unique'])
     return {p: summary(metrics, p, draws.get(p)) for p in REPORTED if all(p in m for m in metrics)}
 
