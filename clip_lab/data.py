@@ -220,3 +220,8 @@ def check_disjoint(
             if other != name:
                 raise LabError(f'{path}: is in both {other} and {name}; a model must not be judged on images '
                                'it was trained on, so take it out of one of them')
+
+# %% ../nbs/00_data.ipynb #00fe0001
+def __getattr__(name):    # names that were here in version 0.1.0
+    from clip_lab import moved_name
+    return moved_name(__name__, name)

@@ -501,3 +501,8 @@ def train(
             if run.epoch > epochs: run.save()
     wait_for_all()
     return pd.DataFrame(run.history)
+
+# %% ../nbs/10_train.ipynb #10fe0001
+def __getattr__(name):    # names that were here in version 0.1.0
+    from clip_lab import moved_name
+    return moved_name(__name__, name)
