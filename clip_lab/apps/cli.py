@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['option_of', 'check_numbers', 'check_folder', 'check_model', 'choose_experiments', 'asked_preset', 'command_line',
            'run', 'draw_scenes', 'check_data', 'show_data', 'encode_data', 'fetch_coco', 'fetch_flickr8k', 'make_site',
-           'collect_results', 'note', 'search', 'classify', 'serve_demo', 'run_benchmark', 'run_ablation',
-           'add_command', 'make_parser', 'device_trouble', 'one_line', 'as_options', 'main']
+           'collect_results', 'note', 'search', 'classify', 'demo', 'chosen_parts', 'bench', 'ablate', 'add_command',
+           'make_parser', 'device_trouble', 'one_line', 'as_options', 'main']
 
 # %% ../../nbs/apps/cli.ipynb #9fb72b33
 import argparse, errno, inspect, json, os, re, sys
@@ -477,7 +477,7 @@ def _as_labels(labels):    # --labels "a dog, a cat" means the same as --labels 
     return parts
 
 # %% ../../nbs/apps/cli.ipynb #a1f0c3e2
-def serve_demo(
+def demo(
     runs:list,             # one run or two: folders of runs or of saved models
     images:str=None,       # folder of images; None: those the run was judged by
     host:str='127.0.0.1',  # the address to listen on; 0.0.0.0 lets other machines in
@@ -487,13 +487,25 @@ def serve_demo(
     index:str=None,        # folder for the embeddings; None: with the run, or in a cache folder
 ):
     "Ask one trained model or two, on a page on this machine"
+    if len(runs) > 2: raise LabError(f'clip_lab demo compares two runs at most, and {len(runs)} are named')
     for run in runs: check_model(run)
     check_folder(images, '--images')
-    from clip_lab.apps.demo import serve_demo
-    serve_demo(runs, images, host, port, open, device, index)
+    from clip_lab.apps.demo import open_panel, page_of, show_page
+    show_page(page_of([open_panel(run, images, device, index) for run in runs]), host, port, open)
+
+# %% ../../nbs/apps/cli.ipynb #7a5c0e2f
+def chosen_parts(
+    parts:str,  # separated by commas
+    known,      # all there are
+)->list:
+    "The parts of a study that were asked for"
+    chosen = [p.strip() for p in parts.split(',')]
+    for p in chosen:
+        if p not in known: raise LabError(f'--parts {p}: unknown; choose from {", ".join(known)}')
+    return chosen
 
 # %% ../../nbs/apps/cli.ipynb #a1f0c3e3
-def run_benchmark(
+def bench(
     data:str=None,               # a folder of captioned photos; None: the embedded set
     parts:str=None,              # measurements, separated by commas; None: all but shortcuts (20 minutes)
     out:str='_runs/bench.json',  # gets the figures
@@ -501,11 +513,13 @@ def run_benchmark(
 ):
     "Measure the report's method and ours on the same images"
     check_folder(data, '--data')
-    from clip_lab.studies.bench import DEFAULT_MEASUREMENTS, run_benchmark
-    run_benchmark(data, parts or DEFAULT_MEASUREMENTS, out, cache)
+    from clip_lab.sources.presets import choose_preset
+    from clip_lab.studies.bench import DEFAULT_MEASUREMENTS, MEASUREMENTS, run_benchmark
+    chosen = chosen_parts(parts or DEFAULT_MEASUREMENTS, MEASUREMENTS)
+    run_benchmark(choose_preset('scenes', data), chosen, out, cache)
 
 # %% ../../nbs/apps/cli.ipynb #a1f0c3e4
-def run_ablation(
+def ablate(
     data:str=None,                  # a folder of captioned photos; None: the embedded set
     parts:str=None,                 # which, separated by commas; None: all
     seeds:int=3,                    # trainings per row
@@ -517,11 +531,14 @@ def run_ablation(
     cache:str='_cache',             # the cache folder
 ):
     "Train the steps from the baseline to best, one idea per row, and everything else that was tried"
-    check_numbers(1, seeds=seeds)
+    check_numbers(1, seeds=seeds, train_images=train_images, val_images=val_images)
     check_folder(data, '--data')
+    from clip_lab.apps.workflow import open_lab
     from clip_lab.studies.ablation import STUDY_PARTS, run_ablation
-    parts = parts or ','.join(STUDY_PARTS)
-    run_ablation(data, parts, seeds, train_images, val_images, out, runs, device, cache)
+    chosen = chosen_parts(parts or ','.join(STUDY_PARTS), STUDY_PARTS)
+    preset = asked_preset('scenes', data, 'own', train_images=train_images, val_images=val_images)
+    lab = open_lab(preset, f'ablation-{Path(preset.root).resolve().name}', 0, device, runs, cache)
+    run_ablation(lab, chosen, seeds, out)
 
 # %% ../../nbs/apps/cli.ipynb #33e45b3a
 def add_command(
@@ -568,10 +585,10 @@ def make_parser()->argparse.ArgumentParser:
     add_command(commands, 'run', run, steps=('train', 'evaluate'))
     add_command(commands, 'train', run, 'Only train; what was interrupted goes on', steps=('train',))
     add_command(commands, 'evaluate', run, 'Only evaluate what has been trained', steps=('evaluate',))
-    others = dict(search=search, classify=classify, demo=serve_demo, ablate=run_ablation, bench=run_benchmark,
+    others = dict(search=search, classify=classify, demo=demo, ablate=ablate, bench=bench,
                   site=make_site, collect=collect_results)
     parts = 'features, runners, baseline, epochs, loss, profile, command, scaling and shortcuts'
-    helps = dict(bench=f'{run_benchmark.__doc__}: {parts}')
+    helps = dict(bench=f'{bench.__doc__}: {parts}')
     for name,f in others.items(): add_command(commands, name, f, helps.get(name))
     sets = commands.add_parser('data', help='Draw, fetch, check, show or embed a set of captioned images')
     sets.set_defaults(command=sets.print_help)

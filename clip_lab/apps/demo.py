@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Panel', 'captions_of_run', 'open_panel', 'small_copy', 'find_images_for', 'find_sentences_for', 'page_of',
-           'serve_demo']
+           'show_page']
 
 # %% ../../nbs/apps/demo.ipynb #69e0ecc7
 from dataclasses import dataclass
@@ -161,19 +161,14 @@ def _sentence_tab(gr, panels):    # an image in, sentences out
     button.click(answer, [file, labels], outputs, api_name='sentences')
 
 # %% ../../nbs/apps/demo.ipynb #d8332851
-def serve_demo(
-    runs:list,             # one run or two: folders of runs or of saved models
-    images:str=None,       # folder of images; None: those the run was judged by
-    host:str='127.0.0.1',  # the address to listen on; 0.0.0.0 lets other machines in
-    port:int=7860,         # the port to listen on
-    open:bool=False,       # show it in a browser
-    device:str='auto',     # auto, cpu, cuda or mps
-    index:str=None,        # folder for the embeddings; None: with the run, or in a cache folder
+def show_page(
+    page,       # from `page_of`
+    host:str,   # the address to listen on
+    port:int,   # the port to listen on
+    open:bool,  # show it in a browser
 ):
-    "Ask one trained model or two, on a page on this machine"
+    "Serve a page until it is interrupted"
     gr = _gradio()
-    if len(runs) > 2: raise LabError(f'clip_lab demo compares two runs at most, and {len(runs)} are named')
-    page = page_of([open_panel(run, images, device, index) for run in runs])
     plain = gr.themes.Default(font=['system-ui', 'sans-serif'], font_mono=['ui-monospace', 'monospace'])
     print(f'http://{host}:{port}   (Ctrl-C ends it)', flush=True)
     try:

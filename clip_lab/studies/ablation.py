@@ -16,7 +16,7 @@ import numpy as np, pandas as pd, torch
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from torch import nn
-from ..tools.files import fingerprint, LabError, load_json, write_json
+from ..tools.files import fingerprint, load_json, write_json
 from ..data import choose_subset
 from ..images import ImageTransform
 from ..encoders import ImageEncoder, load_image_encoder, load_text_encoder
@@ -26,8 +26,7 @@ from ..metrics import COLUMNS
 from ..experiments import BASELINE, Experiment
 from ..train import train
 from ..visualize import BLUE, GREEN, GREY, ORANGE, RED, STYLE, figure
-from ..apps.workflow import build, Lab, machine, open_lab, run_settings, write_config
-from ..sources.presets import choose_preset
+from ..apps.workflow import build, Lab, machine, run_settings, write_config
 from .alignment import cka, mean_captions
 
 # %% ../../nbs/studies/ablation.ipynb #866a66ce
@@ -286,35 +285,17 @@ def measure_part(
         print(f'{words:<62} {spread(rows[-1]["mR"]):>14}', flush=True)
     return rows
 
-# %% ../../nbs/studies/ablation.ipynb #ab1a0014
-def _chosen_parts(parts, seeds):    # a list, after checking both
-    chosen = [p.strip() for p in parts.split(',')]
-    for p in chosen:
-        if p not in STUDY_PARTS: raise LabError(f'`parts` {p}: unknown; choose from {", ".join(STUDY_PARTS)}')
-    if seeds < 1: raise LabError(f'`seeds` {seeds}: must be 1 or more')
-    return chosen
-
 # %% ../../nbs/studies/ablation.ipynb #b236cfcd
 def run_ablation(
-    data:str=None,                     # a folder of captioned photos; None: the embedded set
-    parts:str=','.join(STUDY_PARTS),   # which, separated by commas
-    seeds:int=3,                       # trainings per row
-    train_images:int=None,             # use only so many, drawn at random
-    val_images:int=None,               # use only so many, drawn at random
-    out:str='_runs/ablation.json',     # gets the figures
-    runs:str='_runs',                  # where the curves of the trials are kept
-    device:str='auto',                 # auto, cpu, cuda or mps
-    cache:str='_cache',                # the cache folder
-)->dict:                               # part -> rows
-    "Train the steps from the baseline to best, one idea per row, and everything else that was tried"
-    chosen = _chosen_parts(parts, seeds)
-    limits = dict(train_images=train_images, val_images=val_images)
-    preset = replace(choose_preset('scenes', data), **{k: n for k,n in limits.items() if n})
-    name = Path(preset.root).resolve().name
+    lab:Lab,       # of the images and encoders
+    parts:list,    # keys of `STUDY_PARTS`
+    seeds:int,     # trainings per row
+    out:str|Path,  # gets the figures
+)->dict:           # part -> rows
+    "Train the rows of these parts, and keep what was measured"
     results = load_json(out) if Path(out).exists() else {}
-    lab = open_lab(preset, f'ablation-{name}', 0, device, runs, cache)
-    images = {s: len(d.file_names) for s,d in lab.data.items()}
-    for p in chosen:
+    name, images = Path(lab.preset.root).resolve().name, {s: len(d.file_names) for s,d in lab.data.items()}
+    for p in parts:
         print(f'{p}: {STUDY_PARTS[p]}')
         rows = measure_part(lab, p, seeds)
         results[p] = dict(machine=machine(lab.device), data=name, pictures=images, seeds=seeds, rows=rows)

@@ -28,7 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision.transforms import v2
 from ..tools.devices import (
     encoder_precision, give_memory_back, keep_memory, pick_device, precision_of, use_precision)
-from ..tools.files import LabError, load_json, write_json
+from ..tools.files import load_json, write_json
 from ..tools.fusion import fold_batchnorm
 from ..tools.image_files import load_image
 from ..data import CaptionDataset, choose_subset
@@ -37,7 +37,7 @@ from ..encoders import ImageEncoder, load_image_encoder, load_text_encoder
 from ..features import (
     FreshInputs, FrozenPart, HeldInputs, image_features, image_inputs, Split, text_embeddings)
 from ..model import RetrievalModel
-from ..loss import info_nce_loss, simple_info_nce, tiled_loss
+from ..loss import info_nce_loss
 from ..metrics import retrieval_metrics
 from ..experiments import BASELINE, EXPERIMENTS, MOD1, MOD2, Experiment, learning_rate
 from ..train import epoch_batches, train, Training, validation_loss
@@ -451,7 +451,7 @@ def measure_loss(
     generators = [torch.Generator().manual_seed(i) for i in range(2)]
     image, text = (torch.randn(n, width, generator=g).requires_grad_() for g in generators)    # (N, D)
     def loss_and_gradient():
-        loss = simple_info_nce(image, text) if dense else tiled_loss(image, text, .07, None, 'negative')
+        loss = info_nce_loss(image, text, dense=len(image)**2 if dense else 0)
         loss.backward()
         return loss.item()
     memory, (seconds, loss) = peak_memory(lambda: timed(loss_and_gradient))
@@ -755,24 +755,19 @@ def summary_of(
 
 # %% ../../nbs/studies/bench.ipynb #f8c796e4
 def run_benchmark(
-    data:str=None,                    # a folder of captioned photos; None: the embedded set
-    parts:str=DEFAULT_MEASUREMENTS,   # which, separated by commas
-    out:str='_runs/bench.json',       # gets the figures
-    cache:str='_cache',               # where the list of what cannot be used is kept
-)->dict:                              # part -> rows
+    preset:Preset,    # says where the images are
+    parts:list,       # keys of `MEASUREMENTS`
+    out:str|Path,     # gets the figures
+    cache:str|Path,   # where the list of what cannot be used is kept
+)->dict:              # part -> rows
     "Measure the report's method and ours on the same images"
-    cpu = pick_device('cpu')
-    chosen = [p.strip() for p in parts.split(',')]
-    for p in chosen:
-        if p not in MEASUREMENTS:
-            raise LabError(f'`parts` {p}: unknown; choose from {", ".join(MEASUREMENTS)}')
-    preset, words = choose_preset('scenes', data), load_text_encoder('all-MiniLM-L6-v2')
+    cpu, words = pick_device('cpu'), load_text_encoder('all-MiniLM-L6-v2')
     if preset.drawn: ensure_data(preset)
     splits = {s: cleaned(preset, s, cache, 0)[0] for s in ('train', 'val')}
     results = load_json(out) if Path(out).exists() else {}
     with tempfile.TemporaryDirectory() as folder:
         def text(d): return text_embeddings(d, words, Path(folder)/'text')[:]
-        for p in chosen:
+        for p in parts:
             here = machine(cpu) | dict(precision=precision_of(cpu))
             rows = take_measurement(p, splits, text, Path(folder))
             results[p] = dict(machine=here, photos=Path(preset.root).resolve().name, rows=rows)
