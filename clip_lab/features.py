@@ -8,14 +8,14 @@ __all__ = ['PORTIONS', 'HELD_BYTES', 'plain_features', 'FrozenPart', 'sharing', 
            'image_inputs', 'Split']
 
 # %% ../nbs/05_features.ipynb #6ff6dc3f
-import math, os, zlib
+import math, zlib
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 import numpy as np, torch
 from torch import nn
 from .tools.devices import precision_of, storage_dtype
-from .tools.files import file_stamps, progress
+from .tools.files import file_identities, progress
 from .tools.fusion import fold_batchnorm, fuse_convolutions
 from .tools.parallel import process, wait_for_all
 from .data import CaptionDataset
@@ -117,12 +117,6 @@ def text_embeddings(
     "The embedding of each caption of a data set"
     return sentence_embeddings(data.captions, *args, **kwargs)
 
-# %% ../nbs/05_features.ipynb #05ab0009
-def _file_items(data):    # what identifies each image: its place, size and time of change
-    there = os.path.realpath(data.folder)
-    stamps = file_stamps(data.folder, data.file_names)
-    return [f'{os.path.join(there, name)} {size} {changed}' for name,size,changed in stamps]
-
 # %% ../nbs/05_features.ipynb #c604c2d8
 def image_features(
     data:CaptionDataset,                      # images and captions
@@ -143,8 +137,8 @@ def image_features(
             yield todo[i*batch_size:(i+1)*batch_size], frozen(pixels).cpu().numpy()
     key = dict(encoder=encoder.name, weights=encoder.weights, exact=encoder.exact, transform=str(transform),
                precision=precision_of(device))
-    return cached_vectors(folder, 'image', key, _file_items(data), encoder.width, compute,
-                          dtype or storage_dtype(),
+    items = file_identities(data.folder, data.file_names)
+    return cached_vectors(folder, 'image', key, items, encoder.width, compute, dtype or storage_dtype(),
                           force=force, **sharing(together))
 
 # %% ../nbs/05_features.ipynb #05ab000a
@@ -181,7 +175,8 @@ def view_features(
     width = frozen(torch.zeros(1, 3, transform.size, transform.size)).numel()
     key = dict(encoder=encoder.name, weights=encoder.weights, exact=encoder.exact, cut=len(encoder.early),
                transform=str(changed), precision=precision_of(device))
-    items = [f'{item} view {v}' for v in range(views + 1) for item in _file_items(data)]
+    files = file_identities(data.folder, data.file_names)
+    items = [f'{file} view {v}' for v in range(views + 1) for file in files]
     return cached_vectors(folder, 'views', key, items, width, compute, storage_dtype(), force=force,
                           **sharing(together))
 

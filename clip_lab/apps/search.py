@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from torch.nn import functional as F
 from ..tools.devices import precision_of, storage_dtype
 from ..tools.files import (
-    file_stamps, fingerprint, in_threads, LabError, load_json, progress, whole_file, write_json)
+    file_identities, fingerprint, in_threads, LabError, load_json, progress, whole_file, write_json)
 from ..tools.image_files import image_suffixes, load_image, UnusableImage
 from ..tools.run import Run
 from ..tools.weights import state_fingerprint
@@ -101,8 +101,7 @@ def index_images(
     "Embed what is new or changed in a folder"
     left_out = {}
     names = find_images(folder, left_out) if names is None else sorted(names)
-    place = os.path.realpath(folder)
-    items = [f'{os.path.join(place, name)} {size} {time}' for name,size,time in file_stamps(folder, names)]
+    items = file_identities(folder, names)
     file = Path(where)/'skipped.json'
     bad = {} if force or not file.exists() else load_json(file)    # item -> why it cannot be used
     vectors = _cached_embeddings(model, folder, where, names, items, bad, force)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LabError', 'whole_file', 'write_json', 'is_inside', 'read_text', 'load_json', 'progress', 'in_threads', 'fingerprint',
-           'file_sha256', 'file_stamps']
+           'file_sha256', 'file_stamps', 'file_identities']
 
 # %% ../../nbs/tools/files.ipynb #74cb1e3c
 import hashlib, json, os
@@ -129,3 +129,12 @@ def file_stamps(
         except (OSError, ValueError): return name, None, None
         return name, s.st_size, s.st_mtime_ns
     return [stamp(n) for n in names]
+
+# %% ../../nbs/tools/files.ipynb #51c0ab02
+def file_identities(
+    folder:str|Path,  # the folder
+    names:list,       # paths below `folder`, in order
+)->list:              # a text per file
+    "Place, size and modification time of each file, as the text that names it in a cache"
+    there = os.path.realpath(folder)
+    return [f'{os.path.join(there, name)} {size} {time}' for name,size,time in file_stamps(folder, names)]
