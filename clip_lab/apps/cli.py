@@ -135,15 +135,10 @@ def run(
     steps:tuple=('train', 'evaluate'),     # 'train', 'evaluate' or both
 ):                                         # the `Lab`: data, embeddings and folders of the run
     "Train and evaluate the experiments, write figures and tables"
+    given = SimpleNamespace(**locals())    # all parameters, before there are other names
     check_numbers(1, seeds=seeds, micro_batch=micro_batch)
     check_folder(data, '--data')
-    return _run(SimpleNamespace(
-        preset=preset, data=data, split=split, kaggle=kaggle, experiments=experiments,
-        image_encoder=image_encoder, text_encoder=text_encoder, epochs=epochs, batch_size=batch_size,
-        micro_batch=micro_batch, frozen_norm=frozen_norm, train_images=train_images, val_images=val_images,
-        image_column=image_column, caption_column=caption_column, seed=seed, seeds=seeds, reference=reference,
-        device=device, precision=precision, save_every=save_every, out=out, cache=cache, force=force,
-        steps=steps))
+    return _run(given)
 
 # %% ../../nbs/apps/cli.ipynb #7a5c0e10
 _OF_PRESET = ('kaggle', 'image_encoder', 'text_encoder', 'train_images', 'val_images', 'image_column',
