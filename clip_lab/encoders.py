@@ -13,7 +13,7 @@ from types import MethodType
 import timm, torch, torchvision
 from fastcore.basics import patch
 from torch import nn
-from .tools.devices import encoder_precision
+from .tools.devices import CPU, Device
 from .tools.files import LabError
 from .tools.weights import packaged, read_state, state_fingerprint
 
@@ -204,11 +204,11 @@ def embed_tokens(self:TextEncoder, ids, mask=None)->torch.Tensor:    # (B, T) ->
 
 # %% ../nbs/04_encoders.ipynb #dc978723
 @patch
-def __call__(self:TextEncoder, captions:list, device=torch.device('cpu'))->torch.Tensor:    # (B, width)
+def __call__(self:TextEncoder, captions:list, device:Device=CPU)->torch.Tensor:    # (B, width)
     "Embed a batch of captions"
-    tokens = self.tokenize(captions).to(device)
-    self.model.to(device)
-    with torch.no_grad(), encoder_precision(device):
+    tokens = self.tokenize(captions).to(device.name)
+    self.model.to(device.name)
+    with torch.no_grad(), device.autocast():
         return self.embed_tokens(tokens['input_ids'], tokens['attention_mask'])
 
 # %% ../nbs/04_encoders.ipynb #02139763

@@ -10,6 +10,7 @@ __all__ = ['TIES', 'TESTS', 'REPORTED', 'nearest', 'choose_queries', 'queries_li
 import time
 import numpy as np, pandas as pd, torch
 from torch.nn import functional as F
+from .tools.devices import CPU, Device
 from .tools.run import Run
 from .data import CaptionDataset
 from .features import Split
@@ -121,12 +122,12 @@ def as_published(
 
 # %% ../nbs/11_evaluate.ipynb #5a86f6d2
 def evaluate(
-    name:str,                                 # of the experiment
-    model:RetrievalModel,                     # with its best weights
-    split:Split,                              # the images and captions
-    device:torch.device=torch.device('cpu'),  # where to compute
-    published:str=None,                       # a key of `TESTS`, for Karpathy's test images
-    fold:int=1000,                            # images per fold of coco-1k
+    name:str,              # of the experiment
+    model:RetrievalModel,  # with its best weights
+    split:Split,           # the images and captions
+    device:Device=CPU,     # where to compute
+    published:str=None,    # a key of `TESTS`, for Karpathy's test images
+    fold:int=1000,         # images per fold of coco-1k
 ):  # metrics (for JSON), image embeddings (M, D), ranks (protocol -> direction -> `Ranks`)
     "Embed the images of a split and measure retrieval in both directions"
     start = time.perf_counter()

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 import numpy as np, torch
 from torch import nn
-from .tools.devices import precision_of, storage_dtype
+from .tools.devices import CPU, Device
 from .tools.files import file_identities, progress
 from .tools.fusion import fold_batchnorm, fuse_convolutions
 from .tools.parallel import process, wait_for_all
@@ -37,7 +37,7 @@ def plain_features(
 
 # %% ../nbs/05_features.ipynb #05ab0007
 def _made_fast(layers, device, dtype):
-    net = fold_batchnorm(layers).to(device, dtype)
+    net = fold_batchnorm(layers).to(device.name, dtype)
     bf16 = dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return fuse_convolutions(net) if device.type == 'cpu' and (dtype == torch.float32 or bf16) else net
 
@@ -48,9 +48,9 @@ class FrozenPart:
     "The frozen stages of an image encoder, run fast: from pixels to what the trained part starts from"
     def __init__(self,
         encoder:ImageEncoder,  # with or without its last stage being trained
-        device:torch.device,   # where to compute
+        device:Device,   # where to compute
     ):
-        self.device, self.dtype = device, getattr(torch, precision_of(device))
+        self.device, self.dtype = device, getattr(torch, device.computes_in)
         self.whole, self.penultimate = not encoder.last_is_trained, encoder.penultimate
         self.light = any(m.groups > 1 for m in encoder.modules() if isinstance(m, nn.Conv2d))
         half = device.type == 'cuda' and self.dtype != torch.float32
@@ -72,7 +72,7 @@ class FrozenPart:
 
     def _run(self, pixels, small):
         def exact(part):
-            return self.exact(part.to(self.device, self.finer, memory_format=torch.channels_last))
+            return self.exact(part.to(self.device.name, self.finer, memory_format=torch.channels_last))
         x = self.rest(torch.cat([exact(part).to(self.dtype) for part in pixels.split(small)]))
         if not self.whole: return x
         stages = [x, self.last(x)] if self.penultimate else [self.last(x)]
@@ -87,15 +87,15 @@ def sharing(
 
 # %% ../nbs/05_features.ipynb #05ab0008
 def sentence_embeddings(
-    sentences:list,                           # any texts
-    encoder:TextEncoder,                      # a frozen text encoder
-    folder:str|Path,                          # the cache folder
-    device:torch.device=torch.device('cpu'),  # where to compute
-    batch_size:int=256,                       # sentences at once
-    dtype:str=None,                           # of the numbers on disk; None: as `storage_dtype` says
-    force:bool=False,                         # compute again even if it is there
-    together:bool=False,                      # all processes call this, and share the work
-)->Vectors:                                   # (N, width)
+    sentences:list,       # any texts
+    encoder:TextEncoder,  # a frozen text encoder
+    folder:str|Path,      # the cache folder
+    device:Device=CPU,    # where to compute
+    batch_size:int=256,   # sentences at once
+    dtype:str=None,       # of the numbers on disk; None: as `device` says
+    force:bool=False,     # compute again even if it is there
+    together:bool=False,  # all processes call this, and share the work
+)->Vectors:               # (N, width)
     "The embedding of each sentence, from the cache if it is there"
     def compute(todo):
         todo.sort(key=lambda i: len(sentences[i]))
@@ -103,9 +103,9 @@ def sentence_embeddings(
             batch = todo[i:i+batch_size]
             yield batch, encoder([sentences[i] for i in batch], device).cpu().numpy()
     key = dict(encoder=encoder.name, weights=encoder.weights, max_tokens=encoder.max_tokens,
-               precision=precision_of(device))
+               precision=device.computes_in)
     if encoder.layers: key['layers'] = 3
-    return cached_vectors(folder, 'text', key, sentences, encoder.width, compute, dtype or storage_dtype(),
+    return cached_vectors(folder, 'text', key, sentences, encoder.width, compute, dtype or device.stores_in,
                           force=force, **sharing(together))
 
 # %% ../nbs/05_features.ipynb #324f0d6e
@@ -119,16 +119,16 @@ def text_embeddings(
 
 # %% ../nbs/05_features.ipynb #c604c2d8
 def image_features(
-    data:CaptionDataset,                      # images and captions
-    encoder:ImageEncoder,                     # with its last stage frozen
-    transform:ImageTransform,                 # without augmentation
-    folder:str|Path,                          # the cache folder
-    device:torch.device=torch.device('cpu'),  # where to compute
-    batch_size:int=64,                        # images read at once
-    dtype:str=None,                           # of the numbers on disk; None: as `storage_dtype` says
-    force:bool=False,                         # compute again even if it is there
-    together:bool=False,                      # all processes call this, and share the work
-)->Vectors:                                   # (M, width)
+    data:CaptionDataset,       # images and captions
+    encoder:ImageEncoder,      # with its last stage frozen
+    transform:ImageTransform,  # without augmentation
+    folder:str|Path,           # the cache folder
+    device:Device=CPU,         # where to compute
+    batch_size:int=64,         # images read at once
+    dtype:str=None,            # of the numbers on disk; None: as `device` says
+    force:bool=False,          # compute again even if it is there
+    together:bool=False,       # all processes call this, and share the work
+)->Vectors:                    # (M, width)
     "The features of each image, from the cache if they are there"
     def compute(todo):
         frozen, n = FrozenPart(encoder, device), -(-len(todo)//batch_size)
@@ -136,9 +136,9 @@ def image_features(
         for i,pixels in enumerate(progress(batches, f'encoding {len(todo):,} images', n)):
             yield todo[i*batch_size:(i+1)*batch_size], frozen(pixels).cpu().numpy()
     key = dict(encoder=encoder.name, weights=encoder.weights, exact=encoder.exact, transform=str(transform),
-               precision=precision_of(device))
+               precision=device.computes_in)
     items = file_identities(data.folder, data.file_names)
-    return cached_vectors(folder, 'image', key, items, encoder.width, compute, dtype or storage_dtype(),
+    return cached_vectors(folder, 'image', key, items, encoder.width, compute, dtype or device.stores_in,
                           force=force, **sharing(together))
 
 # %% ../nbs/05_features.ipynb #05ab000a
@@ -150,17 +150,17 @@ def _rng_of_view(data, v):    # the random numbers of an image's view depend on 
 
 # %% ../nbs/05_features.ipynb #60e7f95f
 def view_features(
-    data:CaptionDataset,                      # images and captions
-    encoder:ImageEncoder,                     # cut between its frozen and its trained part
-    frozen:FrozenPart,                        # of the encoder
-    transform:ImageTransform,                 # of the image itself
-    views:int,                                # besides the image itself
-    folder:str|Path,                          # the cache folder
-    device:torch.device=torch.device('cpu'),  # where to compute
-    changes:str='crop, mirror',               # made to them: any of crop, mirror and turn
-    force:bool=False,                         # compute again even if it is there
-    together:bool=False,                      # all processes call this, and share the work
-)->Vectors:                                   # ((views + 1)*M, width) all images in view 0, all in view 1...
+    data:CaptionDataset,         # images and captions
+    encoder:ImageEncoder,        # cut between its frozen and its trained part
+    frozen:FrozenPart,           # of the encoder
+    transform:ImageTransform,    # of the image itself
+    views:int,                   # besides the image itself
+    folder:str|Path,             # the cache folder
+    device:Device=CPU,           # where to compute
+    changes:str='crop, mirror',  # made to them: any of crop, mirror and turn
+    force:bool=False,            # compute again even if it is there
+    together:bool=False,         # all processes call this, and share the work
+)->Vectors:                      # ((views + 1)*M, width) all images in view 0, all in view 1...
     "The frozen part's output for views of each image, from the cache if it is there"
     changed, m = replace(transform, changes=changes), len(data.file_names)
     def compute(todo):
@@ -174,10 +174,10 @@ def view_features(
                 yield [v*m + row for row in rows[i*64:(i+1)*64]], found
     width = frozen(torch.zeros(1, 3, transform.size, transform.size)).numel()
     key = dict(encoder=encoder.name, weights=encoder.weights, exact=encoder.exact, cut=len(encoder.early),
-               transform=str(changed), precision=precision_of(device))
+               transform=str(changed), precision=device.computes_in)
     files = file_identities(data.folder, data.file_names)
     items = [f'{file} view {v}' for v in range(views + 1) for file in files]
-    return cached_vectors(folder, 'views', key, items, width, compute, storage_dtype(), force=force,
+    return cached_vectors(folder, 'views', key, items, width, compute, device.stores_in, force=force,
                           **sharing(together))
 
 # %% ../nbs/05_features.ipynb #91a0bf70

@@ -15,6 +15,7 @@ import cv2, numpy as np, torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.v2 import functional as TF
+from .tools.devices import CPU, Device
 from .tools.image_files import load_image
 from .data import CaptionDataset
 
@@ -176,9 +177,9 @@ def view_batches(
 FORK_FROM = 256     # images from which on decoding in processes pays off
 
 def decoders(
-    device:torch.device,  # that the images go to
-    n:int,                # images
-)->int:                   # 0: threads of this process
+    device:Device,  # that the images go to
+    n:int,          # images
+)->int:             # 0: threads of this process
     "How many processes decode for a device"
     can_fork = 'fork' in multiprocessing.get_all_start_methods()
     if device.type != 'cuda' or n < FORK_FROM or not can_fork: return 0
@@ -199,15 +200,15 @@ def _batches(n, batch_size, ends):    # ranges of the places 0..n-1
 
 # %% ../nbs/01_images.ipynb #c3d10002
 def pixel_batches(
-    data:CaptionDataset,                      # images and captions
-    rows,                                     # rows of the images, in the order wanted
-    transform:ImageTransform,                 # from images to pixels
-    batch_size:int=64,                        # images per batch
-    rng_of=lambda row: None,                  # random numbers of a row, for augmentation
-    device:torch.device=torch.device('cpu'),  # where the pixels are needed
-    ends=None,                                # of the parts of `rows`; no batch crosses one
-    opened:KeptImages=None,                       # keeps images from one pass to the next
-):                                            # yields (B, 3, size, size) tensors
+    data:CaptionDataset,       # images and captions
+    rows,                      # rows of the images, in the order wanted
+    transform:ImageTransform,  # from images to pixels
+    batch_size:int=64,         # images per batch
+    rng_of=lambda row: None,   # random numbers of a row, for augmentation
+    device:Device=CPU,         # where the pixels are needed
+    ends=None,                 # of the parts of `rows`; no batch crosses one
+    opened:KeptImages=None,    # keeps images from one pass to the next
+):                             # yields (B, 3, size, size) tensors
     "Read images and yield them as batches of normalised pixels, in order"
     rows = list(rows)
     processes = decoders(device, len(rows))
@@ -215,4 +216,4 @@ def pixel_batches(
     views = _Views(rows, opened if opened and not processes else read, transform, rng_of)
     batches = _batches(len(rows), batch_size, ends)
     for batch in view_batches(views, batches, processes, _threads(data, rows)):
-        yield transform.pixels(batch.to(device, non_blocking=True))
+        yield transform.pixels(batch.to(device.name, non_blocking=True))

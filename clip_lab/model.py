@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from fastcore.basics import patch
 from torch import nn
-from .tools.devices import encoder_precision
+from .tools.devices import CPU, Device
 from .encoders import ImageEncoder
 from .features import FrozenPart
 
@@ -96,7 +96,7 @@ class RetrievalModel(nn.Module):
 # %% ../nbs/06_model.ipynb #4b8e07d3
 @patch
 def frozen(self:RetrievalModel,
-    device:torch.device=torch.device('cpu'),  # where it computes
+    device:Device=CPU,  # where it computes
 )->FrozenPart:
     "The part that training does not change"
     return FrozenPart(self.encoder, device)
@@ -104,11 +104,12 @@ def frozen(self:RetrievalModel,
 # %% ../nbs/06_model.ipynb #06ab0006
 @patch
 def trained(self:RetrievalModel,
-    x:torch.Tensor,  # (B, width) features, or (B, C, h, w) of the frozen stages
-)->torch.Tensor:     # (B, heads*out_width)
+    x:torch.Tensor,     # (B, width) features, or (B, C, h, w) of the frozen stages; on the device
+    device:Device=CPU,  # where to compute
+)->torch.Tensor:        # (B, heads*out_width)
     "Run the part that training changes"
     if not self.encoder.last_is_trained: return self.head(x.float())
-    with encoder_precision(x.device):
+    with device.autocast():
         features = self.encoder.pool(x.float().contiguous(memory_format=torch.channels_last))
     return self.head(features)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np, pandas as pd, torch
 from fastcore.basics import patch
 from .tools.checkpoints import load_checkpoint, restore, save_checkpoint, training_state
-from .tools.devices import on_device, precision_of
+from .tools.devices import CPU, Device, on_device
 from .tools.files import LabError, progress
 from .tools.parallel import (
     gather_rows, is_first, pairs_of_process, process, share_batchnorm, wait_for_all)
@@ -30,7 +30,7 @@ from .experiments import Experiment, learning_rate
 def embed_images(
     model:RetrievalModel,  # the model
     inputs:Inputs,         # of the images
-    device:torch.device,   # where to compute
+    device:Device,         # where to compute
     batch_size:int=256,    # images at once
     rows=None,             # of the images; None: all
     together:bool=False,   # all processes call this, and share the work
@@ -44,7 +44,7 @@ def embed_images(
     with torch.no_grad():
         for i in range(0, len(mine), inputs.group):
             for x in inputs(rows[mine[i:i+inputs.group]]).split(batch_size):
-                parts.append(model.trained(on_device(x, device)))
+                parts.append(model.trained(on_device(x, device), device))
     emb = torch.cat(parts)
     return gather_rows(emb, mine, len(rows)) if together else emb
 
@@ -116,7 +116,7 @@ def train_plainly(
             loss.backward()
             optimizer.step()
             total += loss.item()*len(texts)
-        image_emb = embed_images(model, val.inputs, torch.device('cpu'))                     # (M, D)
+        image_emb = embed_images(model, val.inputs, CPU)                     # (M, D)
         loss = validation_loss(image_emb, val.text, val.image_of_text, temperature)
         history.append(dict(epoch=epoch, train_loss=total/len(train.text), val_loss=loss))
     return pd.DataFrame(history)
@@ -129,15 +129,15 @@ def _can_be_recorded(experiment, device, scaler, micro_batch):    # as one launc
 
 # %% ../nbs/10_train.ipynb #80f26aa0
 def make_optimizer(
-    experiment:Experiment,     # its settings
-    model:RetrievalModel,      # with its first weights
-    device:torch.device,       # where it is
-    recorded:bool=False,       # its steps are recorded on a GPU
+    experiment:Experiment,  # its settings
+    model:RetrievalModel,   # with its first weights
+    device:Device,          # where it is
+    recorded:bool=False,    # its steps are recorded on a GPU
 )->torch.optim.Optimizer:
     "The optimizer of all weights that are trained"
     settings = experiment.optimizer
     options = dict(lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
-    if recorded: options |= dict(lr=torch.tensor(settings.lr, device=device), capturable=True)
+    if recorded: options |= dict(lr=torch.tensor(settings.lr, device=device.name), capturable=True)
     weights = [p for p in model.parameters() if p.requires_grad]
     return getattr(torch.optim, settings.algorithm)(weights, **options)
 
@@ -149,18 +149,18 @@ class Training:
         model:RetrievalModel,                     # with its first weights
         splits:dict,                              # 'train' and 'val' -> Split
         folder:str|Path,                          # gets all files of the run
-        device:torch.device=torch.device('cpu'),  # where to compute
+        device:Device=CPU,  # where to compute
         save_every:float=30,                      # seconds between checkpoints
         micro_batch:int=0,                        # pairs computed at once, to save memory; 0: the whole batch
     ):
         self.experiment, self.model, self.splits = experiment, model, splits
         self.run, self.device = Run(folder), device
         self.save_every, self.micro_batch = save_every, micro_batch
-        share_batchnorm(model.to(device).train())
+        share_batchnorm(model.to(device.name).train())
         if micro_batch and has_batch_statistics(model):
             raise LabError(f'`micro_batch` {micro_batch}: BatchNorm would see only a part of the batch; '
                            'add `frozen_norm`')
-        self.scaler = torch.amp.GradScaler(device.type, enabled=precision_of(device) == 'float16')
+        self.scaler = torch.amp.GradScaler(device.type, enabled=device.computes_in == 'float16')
         recordable = _can_be_recorded(experiment, device, self.scaler, micro_batch)
         self.recorded = RecordedStep(self.update) if recordable else None
         self.optimizer = make_optimizer(experiment, model, device, recordable)
@@ -328,7 +328,7 @@ def update(self:Training,
     "Update the weights on one batch"
     n = len(x) if n is None else n
     text = divide_gradient(self.model.text(text))    # (B, heads*D)
-    def embed(part): return self.model.trained(part.to(self.device))
+    def embed(part): return self.model.trained(part.to(self.device.name), self.device)
     def loss_of(features): return self.loss(features[pair], text, ids)
     places = range(n) if places is None else places
     return train_step(embed, x, places, loss_of, n, self.optimizer, self.scaler, self.micro_batch)
@@ -349,7 +349,8 @@ def step(self:Training,
     in_group = np.searchsorted(rows, embedded)                 # (U,) their places in the group
     mine = pairs_of_process(in_group)                          # (u,) those of this process
     inputs = x[in_group[mine]//process()[1]]                   # (u, ...)
-    text, ids = self.mixed(texts, image, text).to(self.device), torch.from_numpy(image).to(self.device)
+    text = self.mixed(texts, image, text).to(self.device.name)    # (B, D)
+    ids = torch.from_numpy(image).to(self.device.name)            # (B,)
     if self.recorded and len(texts) == self.experiment.batch_size: loss = self.recorded(inputs, text, ids)
     else: loss = self.update(inputs, text, ids, mine, len(embedded), pair)
     if self.averaged: self.take_average()
@@ -474,15 +475,15 @@ def finish_epoch(self:Training,
 
 # %% ../nbs/10_train.ipynb #de203d42
 def train(
-    experiment:Experiment,                    # its settings
-    model:RetrievalModel,                     # with its first weights
-    splits:dict,                              # 'train' and 'val' -> Split
-    folder:str|Path,                          # of the run
-    device:torch.device=torch.device('cpu'),  # where to compute
-    epochs:int=None,                          # stop after this one; the schedule stays that of `experiment`
-    save_every:float=30,                      # seconds between checkpoints
-    micro_batch:int=0,                        # pairs computed at once, to save memory; 0: the whole batch
-)->pd.DataFrame:                              # one row per epoch
+    experiment:Experiment,  # its settings
+    model:RetrievalModel,   # with its first weights
+    splits:dict,            # 'train' and 'val' -> Split
+    folder:str|Path,        # of the run
+    device:Device=CPU,      # where to compute
+    epochs:int=None,        # stop after this one; the schedule stays that of `experiment`
+    save_every:float=30,    # seconds between checkpoints
+    micro_batch:int=0,      # pairs computed at once, to save memory; 0: the whole batch
+)->pd.DataFrame:            # one row per epoch
     "Train an experiment, from the last checkpoint if there is one"
     run = Training(experiment, model, splits, folder, device, save_every, micro_batch)
     n, epochs = len(splits['train'].text), epochs or experiment.epochs

@@ -52,10 +52,10 @@ def clean_all(root): return {split: repr(d) for split,d in cleaned(root).items()
 def embed_texts(root): return {split: text_embeddings(d, Texts(), root/'cache').shape for split,d in cleaned(root).items()}
 def embed_images(root, encoder=None): return {split: features(root, d, images()).shape for split,d in cleaned(root).items()}
 def train_epoch(root):
-    encoder, cpu = images(), torch.device('cpu')
+    encoder = images()
     model = RetrievalModel(encoder, 512)
     splits = {split: Split(image_inputs(d, None, None, features(root, d, encoder)), text_embeddings(d, Texts(), root/'cache')) for split,d in cleaned(root).items()}
-    history = train(BASELINE.but(epochs=1), model, splits, root/'run', cpu)
+    history = train(BASELINE.but(epochs=1), model, splits, root/'run')
     return dict(train_loss=round(history.train_loss[0], 3))
 
 STEPS = [index, clean_all, embed_texts, embed_images, train_epoch]

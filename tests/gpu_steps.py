@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np, torch
 from clip_lab.tools.checkpoints import load_tensors
 from clip_lab.images import ImageTransform
-from clip_lab.tools.devices import encoder_precision, has_bfloat16, pick_device, precision_of, use_precision
+from clip_lab.tools.devices import Device, has_bfloat16, pick_device
 from clip_lab.encoders import load_image_encoder, load_text_encoder
 from clip_lab.tools.stand_ins import save_stand_ins
 from clip_lab.features import FrozenPart, image_features, text_embeddings
@@ -23,7 +23,7 @@ from gpu import IMAGES, REPORT_IMAGES, REPORT_VAL, TOP, make, say
 class Machine:
     "Where it is measured, and on what"
     folder: Path
-    device: torch.device
+    device: Device
     scale: float
     bad: list           # what failed
 
@@ -60,10 +60,10 @@ def data(m):
 def throughput(m):
     "Images and captions a second, beside the bare networks"
     lab = the_lab(m)
-    net, n = load_image_encoder(lab.preset.image_encoder).to(m.device), 256 if m.device.type == 'cuda' else 32
-    pixels = torch.randn(n, 3, 224, 224, device=m.device).contiguous(memory_format=torch.channels_last)
+    net, n = load_image_encoder(lab.preset.image_encoder).to(m.device.name), 256 if m.device.type == 'cuda' else 32
+    pixels = torch.randn(n, 3, 224, 224, device=m.device.name).contiguous(memory_format=torch.channels_last)
     def bare():
-        with torch.no_grad(), encoder_precision(m.device): net(pixels)
+        with torch.no_grad(), m.device.autocast(): net(pixels)
     frozen = FrozenPart(net, m.device)
     found = dict(bare=m.rate(bare, n), frozen_part=m.rate(lambda: frozen(pixels), n))
     look = ImageTransform(224, net.mean, net.std)
@@ -71,7 +71,7 @@ def throughput(m):
     found['with_files_and_cache'] = len(train.file_names)/m.seconds(lambda: image_features(train, net, look, m.folder/'cache', m.device, force=True))
     words = load_text_encoder(lab.preset.text_encoder)
     found['captions'] = len(train.captions)/m.seconds(lambda: text_embeddings(train, words, m.folder/'cache', m.device, force=True))
-    return dict(precision=precision_of(m.device), **found)
+    return dict(precision=m.device.computes_in, **found)
 
 def epochs(m):
     "An epoch of each experiment, on these photos and drawn on to the report's number"
@@ -95,7 +95,7 @@ def steps_of(m, lab, experiment, recorded):
     run = Training(experiment, model, splits, m.folder/'steps', m.device)
     if not recorded: run.recorded = None
     split, rows = splits['train'], np.arange(min(256, len(lab.data['train'].file_names)))
-    x, text = split.inputs(rows).to(m.device), split.text[:5*len(rows)].to(m.device)
+    x, text = split.inputs(rows).to(m.device.name), split.text[:5*len(rows)].to(m.device.name)
     size = experiment.batch_size
     places = [np.arange(i, i + size) for i in range(0, len(text) - size + 1, size)]*8
     model.train()
@@ -123,8 +123,8 @@ def recall(m):
     n = int(REPORT_VAL*m.scale)
     g = torch.Generator().manual_seed(0)
     row = np.repeat(np.arange(n), 5)
-    image = torch.randn(n, 512, generator=g).to(m.device)
-    text = image[row] + 8*torch.randn(5*n, 512, generator=g).to(m.device)
+    image = torch.randn(n, 512, generator=g).to(m.device.name)
+    text = image[row] + 8*torch.randn(5*n, 512, generator=g).to(m.device.name)
     def product():
         for i in range(0, 5*n, 8192): text[i:i+8192] @ image.T
     bare = min(m.seconds(product) for _ in range(3))
@@ -136,47 +136,48 @@ def recall(m):
     same = all(torch.equal(a, b) for way in DIRECTIONS for a,b in zip(here[way], there[way]))
     return dict(images=n, captions=5*n, bare_product_seconds=bare, unique_seconds=seconds['unique'], paired_seconds=seconds['paired'], ratio=seconds['unique']/bare, peak_MB=m.peak_MB(), ranks_as_on_cpu=m.must('ranks', same))
 
-def trained_part(m, device, precision, given=None):
+def trained_part(m, name, precision, given=None):
     "Inputs, loss and gradient of a step of modification 2; in float64 without the lab's own training"
+    device = Device(name, 'float32' if precision == 'float64' else precision)
     lab = replace(the_lab(m), device=device)
-    with use_precision('float32' if precision == 'float64' else precision):
-        e = MOD2.but(jitter=False)
-        model, splits = build(lab, e)
-        run = Training(e, model, splits, m.folder/'parity', device)
-        run.recorded, rows, texts = None, np.arange(32), np.arange(64)
-        x = (splits['train'].inputs(rows) if given is None else given).to(device)
-        if precision != 'float64': loss = run.step(x, rows, texts)
-        else:
-            model.double()
-            pairs = torch.from_numpy(splits['train'].image_of_text[texts])
-            loss = info_nce_loss(model.head(model.encoder.last(x.double()[pairs]).mean((2, 3))), splits['train'].text[texts].double().to(device), e.temperature)
-            loss.backward()
+    e = MOD2.but(jitter=False)
+    model, splits = build(lab, e)
+    run = Training(e, model, splits, m.folder/'parity', device)
+    run.recorded, rows, texts = None, np.arange(32), np.arange(64)
+    x = (splits['train'].inputs(rows) if given is None else given).to(device.name)
+    if precision != 'float64': loss = run.step(x, rows, texts)
+    else:
+        model.double()
+        pairs = torch.from_numpy(splits['train'].image_of_text[texts])
+        loss = info_nce_loss(model.head(model.encoder.last(x.double()[pairs]).mean((2, 3))), splits['train'].text[texts].double().to(device.name), e.temperature)
+        loss.backward()
     return x.float().cpu(), loss.item(), torch.cat([p.grad.flatten().cpu().double() for p in model.parameters() if p.requires_grad])
 
 def parity(m):
     "A step of modification 2 on the CPU and here, on the same inputs, beside float64; and the frozen part's outputs"
-    cpu = torch.device('cpu')
+    cpu, place = 'cpu', m.device.name
     x, loss, exact = trained_part(m, cpu, 'float64')
     def off(a, b): return ((a - b).norm()/b.norm()).item()
-    other = trained_part(m, m.device, 'float64', x)
+    other = trained_part(m, place, 'float64', x)
     say('parity', precision='float64', loss_relative=abs(other[1] - loss)/loss, gradient_relative=off(other[2], exact), within=m.must('parity float64', off(other[2], exact) < 1e-9))
     rounding = off(trained_part(m, cpu, 'float32', x)[2], exact)        # what float32 makes of this step on a CPU
     for precision,most in dict(float32=1e-5, bfloat16=1e-3).items():
-        if m.device == cpu and precision == 'bfloat16' and not has_bfloat16(): say('parity', precision=precision, skipped='this processor has no bfloat16'); continue
-        own = trained_part(m, m.device, precision)[0]
+        if place == cpu and precision == 'bfloat16' and not has_bfloat16(): say('parity', precision=precision, skipped='this processor has no bfloat16'); continue
+        own = trained_part(m, place, precision)[0]
         cosine = torch.nn.functional.cosine_similarity(own.flatten(1), x.flatten(1)).min().item()
-        _, here, found = trained_part(m, m.device, precision, x)
+        _, here, found = trained_part(m, place, precision, x)
         within = abs(here - loss)/loss < most and (off(found, exact) < 2*rounding or precision == 'bfloat16')
         say('parity', precision=precision, frozen_part_cosine=cosine, loss_relative=abs(here - loss)/loss, allowed=most, gradient_relative=off(found, exact), cpu_float32_gradient_relative=rounding, within=m.must(f'parity {precision}', within))
 
 def half(m):
     "An epoch of modification 2 in float16, with the scaler"
     if m.device.type == 'cpu': return dict(skipped='a CPU computes float16 a hundred times slower')
-    with use_precision('float16'):
-        model, splits = build(the_lab(m), MOD2)
-        run = Training(MOD2, model, splits, m.folder/'half', m.device)
-        loss = run.train_epoch(Silent)
-        return dict(loss=loss, finite=m.must('float16', np.isfinite(loss)), scale=run.scaler.get_scale())
+    device = Device(m.device.name, 'float16')
+    lab = replace(the_lab(m), device=device)
+    model, splits = build(lab, MOD2)
+    run = Training(MOD2, model, splits, m.folder/'half', device)
+    loss = run.train_epoch(Silent)
+    return dict(loss=loss, finite=m.must('float16', np.isfinite(loss)), scale=run.scaler.get_scale())
 
 def resume(m):
     "Killed in the middle and gone on, beside a run that was left alone"
@@ -198,7 +199,7 @@ def resume(m):
 def tiled_loss(m):
     "The loss and its gradient where the table of logits would not fit"
     n = int(65_536*m.scale)
-    x, y = (torch.randn(n, 512, device=m.device).requires_grad_() for _ in range(2))
+    x, y = (torch.randn(n, 512, device=m.device.name).requires_grad_() for _ in range(2))
     m.forget_peak()
     before = m.peak_MB()
     seconds = m.seconds(lambda: info_nce_loss(x, y).backward())

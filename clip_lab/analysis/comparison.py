@@ -13,7 +13,7 @@ import pandas as pd, torch
 from fastcore.basics import patch
 from torch import nn
 from torch.utils.data import Dataset
-from ..tools.devices import encoder_precision
+from ..tools.devices import CPU, Device
 from ..tools.files import LabError, progress
 from ..tools.image_files import load_image
 from ..tools.run import Run
@@ -107,25 +107,25 @@ def _plain(features):    # (B, D); some versions of transformers wrap it
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 def clip_embeddings(
-    clip,                                     # from `load_clip`
-    data:CaptionDataset,                      # images and captions
-    device:torch.device=torch.device('cpu'),  # where to compute
-    batch_size:int=64,                        # images or captions
-):                                            # (M, D), (N, D)
+    clip,                 # from `load_clip`
+    data:CaptionDataset,  # images and captions
+    device:Device=CPU,    # where to compute
+    batch_size:int=64,    # images or captions
+):                        # (M, D), (N, D)
     "Embed images and captions with a full CLIP model"
     model, tokenizer = clip
-    model.to(device)
+    model.to(device.name)
     M, length = len(data.file_names), model.config.text_config.max_position_embeddings
     transform = ImageTransform(model.config.vision_config.image_size, CLIP_MEAN, CLIP_STD)
     pixels = pixel_batches(data, range(M), transform, batch_size)
     batches = [data.captions[i:i+batch_size] for i in range(0, len(data.captions), batch_size)]
     image, text = [], []
-    with torch.no_grad(), encoder_precision(device):
+    with torch.no_grad(), device.autocast():
         for x in progress(pixels, 'CLIP: images', -(-M//batch_size)):
-            image.append(_plain(model.get_image_features(pixel_values=x.to(device))))
+            image.append(_plain(model.get_image_features(pixel_values=x.to(device.name))))
         for batch in progress(batches, 'CLIP: captions'):
             tokens = tokenizer(batch, padding=True, truncation=True, max_length=length, return_tensors='pt')
-            text.append(_plain(model.get_text_features(**tokens.to(device))))
+            text.append(_plain(model.get_text_features(**tokens.to(device.name))))
     return torch.cat(image), torch.cat(text)
 
 # %% ../../nbs/analysis/comparison.ipynb #9736205a
@@ -137,7 +137,7 @@ class ForBenchmark(nn.Module):
         size:int,              # side of the images in pixels
     ):
         super().__init__()
-        self.model, self.frozen = model.eval(), model.frozen(next(model.parameters()).device)
+        self.model, self.frozen = model.eval(), model.frozen(Device(str(next(model.parameters()).device)))
         self.text, self.text_model = text, text.model
         self.look = ImageTransform(size, model.encoder.mean, model.encoder.std)
 
@@ -155,15 +155,15 @@ def encode_image(self:ForBenchmark, pixels, normalize=False)->torch.Tensor:    #
     with torch.no_grad(), torch.autocast(pixels.device.type, enabled=False):
         features = self.frozen(pixels.float())
         if self.frozen.whole: features = features.half()      # as the cache keeps them
-        out = self.model.trained(features)
+        out = self.model.trained(features, self.frozen.device)
     return nn.functional.normalize(out, dim=1) if normalize else out
 
 # %% ../../nbs/analysis/comparison.ipynb #a7000009
 @patch
 def encode_text(self:ForBenchmark, tokens, normalize=False)->torch.Tensor:    # (B, T) -> (B, D)
     "Embed tokenized texts"
-    device = tokens.device
-    with torch.no_grad(), torch.autocast(device.type, enabled=False), encoder_precision(device):
+    device = self.frozen.device
+    with torch.no_grad(), torch.autocast(device.type, enabled=False), device.autocast():
         out = self.text.embed_tokens(tokens)
     out = self.model.texts(out.half().float())[:]             # as the cache keeps them
     return nn.functional.normalize(out, dim=1) if normalize else out

@@ -147,7 +147,7 @@ _OF_PRESET = ('kaggle', 'image_encoder', 'text_encoder', 'train_images', 'val_im
 def _run(given):    # the parameters of `run`
     from dataclasses import replace
     from clip_lab.analysis.comparison import load_clip
-    from clip_lab.tools.devices import pick_device, use_precision
+    from clip_lab.tools.devices import pick_device
     from clip_lab.tools.parallel import is_first
     from clip_lab.apps.workflow import open_lab
     chosen = choose_experiments(
@@ -155,13 +155,13 @@ def _run(given):    # the parameters of `run`
     if given.reference: load_clip(given.reference)
     changes = {name: getattr(given, name) for name in _OF_PRESET}
     preset = asked_preset(given.preset, given.data, given.split, **changes)
-    pick_device(given.device)
+    pick_device(given.device, given.precision)
     name = (Path(preset.root).resolve().name or 'data') + ('' if given.split == 'own' else f'-{given.split}')
-    with use_precision(given.precision):
-        lab = open_lab(preset, name, given.seed, given.device, given.out, given.cache, given.force)
-        lab = replace(lab, save_every=given.save_every, micro_batch=given.micro_batch or 0)
-        _run_seeds(lab, chosen, range(given.seed, given.seed + given.seeds), given.steps)
-        if 'evaluate' in given.steps and is_first(): _sum_up(lab, given)
+    lab = open_lab(
+        preset, name, given.seed, given.device, given.out, given.cache, given.force, given.precision)
+    lab = replace(lab, save_every=given.save_every, micro_batch=given.micro_batch or 0)
+    _run_seeds(lab, chosen, range(given.seed, given.seed + given.seeds), given.steps)
+    if 'evaluate' in given.steps and is_first(): _sum_up(lab, given)
     return lab
 
 # %% ../../nbs/apps/cli.ipynb #7a5c0e11

@@ -90,8 +90,9 @@ class ClipLab:
         self.text_encoder = _encoder('text_encoder', load_text_encoder, config['text_encoder'], text_encoder)
         width, shape = self.text_encoder.width, Shape(**config['shape'])
         if shape.text_layers: self.text_encoder = self.text_encoder.with_layers()
-        self.model = RetrievalModel(encoder, width, shape).load_trained_state(state).to(self.device).eval()
-        self.frozen = self.model.frozen(self.device)
+        model = RetrievalModel(encoder, width, shape).load_trained_state(state)
+        self.model = model.to(self.device.name).eval()
+        self.frozen = model.frozen(self.device)
 
     def __repr__(self):
         c = self.config
@@ -113,6 +114,14 @@ def from_run(cls:ClipLab,
 
 # %% ../../nbs/apps/pretrained.ipynb #2afa5172
 @patch
+def embed_views(self:ClipLab,
+    views:list,    # images as `self.transform.view` gives them
+)->torch.Tensor:   # (B, D), on the CPU
+    "One embedding per image that has been cut to its size"
+    pixels = self.transform.pixels(views)    # (B, 3, S, S)
+    with torch.no_grad(): return self.model.trained(self.frozen(pixels), self.device).float().cpu()
+
+@patch
 def embed_images(self:ClipLab,
     pictures:list,      # files, or images of PIL
     batch_size:int=64,  # images at once
@@ -121,10 +130,7 @@ def embed_images(self:ClipLab,
     def view(p):
         return self.transform.view(upright_rgb(p) if isinstance(p, Image.Image) else load_image(p))
     views, embedded = list(in_threads(view, pictures, ahead=2*batch_size)), []
-    with torch.no_grad():
-        for i in range(0, len(views), batch_size):
-            pixels = self.transform.pixels(views[i:i+batch_size])                          # (B, 3, S, S)
-            embedded.append(self.model.trained(self.frozen(pixels)).float().cpu())         # (B, D)
+    for i in range(0, len(views), batch_size): embedded.append(self.embed_views(views[i:i+batch_size]))
     return torch.cat(embedded)
 
 # %% ../../nbs/apps/pretrained.ipynb #4d2f0b04
@@ -136,7 +142,8 @@ def embed_texts(self:ClipLab,
     "One embedding per sentence"
     batches = [sentences[i:i+batch_size] for i in range(0, len(sentences), batch_size)]
     parts = [self.text_encoder(batch, self.device) for batch in batches]    # (B, W) each
-    with torch.no_grad(): return torch.cat([self.model.text(p.to(self.device)) for p in parts]).float().cpu()
+    with torch.no_grad(): mapped = [self.model.text(p.to(self.device.name)) for p in parts]
+    return torch.cat(mapped).float().cpu()
 
 # %% ../../nbs/apps/pretrained.ipynb #9941405d
 @patch

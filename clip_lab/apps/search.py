@@ -17,7 +17,6 @@ from fastcore.basics import patch
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from torch.nn import functional as F
-from ..tools.devices import precision_of, storage_dtype
 from ..tools.files import (
     file_identities, fingerprint, in_threads, LabError, load_json, progress, whole_file, write_json)
 from ..tools.image_files import image_suffixes, load_image, UnusableImage
@@ -67,12 +66,9 @@ def _embed_files(model, folder, names, todo, note, batch_size=64):
     views = in_threads(view, todo, ahead=2*batch_size)
     views = iter(progress(views, f'indexing {len(todo):,} images', len(todo)))
     while batch := list(islice(views, batch_size)):
-        vectors = torch.zeros(len(batch), model.width)                                     # (B, D)
+        vectors = torch.zeros(len(batch), model.width)    # (B, D)
         good = [k for k,(_,_,why) in enumerate(batch) if why is None]
-        if good:
-            pixels = model.transform.pixels([batch[k][1] for k in good])                   # (B', 3, S, S)
-            with torch.no_grad(): embedded = model.model.trained(model.frozen(pixels)).float().cpu()
-            vectors[good] = F.normalize(embedded, dim=1)
+        if good: vectors[good] = F.normalize(model.embed_views([batch[k][1] for k in good]), dim=1)
         note({i: why for i,_,why in batch if why is not None})
         yield [i for i,*_ in batch], vectors.numpy()
 
@@ -118,8 +114,9 @@ def _cached_embeddings(model, folder, where, names, items, bad, force):    # Vec
         write_json(Path(where)/'skipped.json', bad)
     def compute(todo): return _embed_files(model, folder, names, todo, note)
     key = dict(weights=state_fingerprint(model.model), size=model.config['image_size'],
-               precision=precision_of(model.device))
-    return cached_vectors(where, 'pictures', key, items, model.width, compute, storage_dtype(), force=force)
+               precision=model.device.computes_in)
+    dtype = model.device.stores_in
+    return cached_vectors(where, 'pictures', key, items, model.width, compute, dtype, force=force)
 
 # %% ../../nbs/apps/search.ipynb #34aa0002
 def index_of_run(

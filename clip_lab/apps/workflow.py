@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 import numpy as np, torch
 from filelock import FileLock, Timeout
-from ..tools.devices import hardware, pick_device, precision_of
+from ..tools.devices import Device, hardware, pick_device
 from ..tools.files import file_stamps, LabError, load_json, progress
 from ..tools.parallel import all_agree, first_then_others, is_first, wait_for_all
 from ..tools.run import places, Run
@@ -74,7 +74,7 @@ class Lab:
     settings: dict          # what all results depend on: keys of the data, image size, precision, encoders
     runs: Path              # the folder of the results on these data; each run is a folder in it
     cache: Path             # the cache folder
-    device: torch.device    # where to compute
+    device: Device          # where to compute
     queries: np.ndarray     # (Q,) rows of the held-out captions whose retrievals are drawn
     force: bool = False     # compute again what is there already
     drawn: bool = True      # draw figures and analyse every experiment
@@ -95,7 +95,7 @@ def _settings(preset, data, device, image_encoder, text_encoder):    # of a Lab
     return dict(
         data={split: data_settings(d) for split,d in data.items()},
         image_size=preset.size,
-        precision=precision_of(device),
+        precision=device.computes_in,
         image_encoder=dict(name=preset.image_encoder, weights=image_encoder.weights),
         text_encoder=dict(name=preset.text_encoder, weights=text_encoder.weights))
 
@@ -105,16 +105,17 @@ def _queries(preset, data, text, text_encoder):    # of a Lab, for its held-out 
 
 # %% ../../nbs/apps/workflow.ipynb #dfcf200d
 def open_lab(
-    preset:Preset,       # data and encoders
-    name:str='scenes',   # of the folder of the results
-    seed:int=0,          # of the random numbers
-    device:str='auto',   # auto, cpu, cuda or mps
-    out:str='_runs',     # the folder above it
-    cache:str='_cache',  # the cache folder
-    force:bool=False,    # compute again what is there already
+    preset:Preset,         # data and encoders
+    name:str='scenes',     # of the folder of the results
+    seed:int=0,            # of the random numbers
+    device:str='auto',     # auto, cpu, cuda or mps
+    out:str='_runs',       # the folder above it
+    cache:str='_cache',    # the cache folder
+    force:bool=False,      # compute again what is there already
+    precision:str='auto',  # of encoders: auto, bfloat16, float16 or float32
 )->Lab:
     "Read the data and embed the captions"
-    device = pick_device(device)
+    device = pick_device(device, precision)
     cache = writable(cache, 'cache')
     runs = writable(Path(out)/name, 'out')
     if not preset.drawn: first_then_others(lambda: ensure_data(preset))
@@ -193,7 +194,7 @@ def load_best(
 )->RetrievalModel:
     "Put the best weights of an experiment into its model"
     run = lab.run(experiment.name)
-    if run.has('weights'): return model.load_trained_state(run.read('weights')[0]).to(lab.device)
+    if run.has('weights'): return model.load_trained_state(run.read('weights')[0]).to(lab.device.name)
     command = f'clip_lab train --experiments {experiment.name}'
     raise LabError(f"{run.path('weights')}: not there yet; {command} makes it")
 
@@ -270,12 +271,12 @@ def changes_of(
 
 # %% ../../nbs/apps/workflow.ipynb #b64311dc
 def machine(
-    device:torch.device,  # the chosen device
+    device:Device,  # the chosen device
 )->dict:
     "What the run is computed on, and with"
     names = ('torch', 'torchvision', 'transformers', 'timm', 'numpy')
     packages = dict(clip_lab=__version__) | {name: version(name) for name in names}
-    return dict(device=str(device), hardware=hardware(device), threads=torch.get_num_threads(),
+    return dict(device=device.name, hardware=hardware(device), threads=torch.get_num_threads(),
                 python=platform.python_version(), packages=packages,
                 started=datetime.now().isoformat(timespec='seconds'))
 
