@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['COCO_SERVER', 'COCO_ARCHIVES', 'COCO_IMAGES', 'SUBSET', 'COCO_ON_KAGGLE', 'FLICKR8K_ON_KAGGLE', 'SOURCES', 'KARPATHY',
            'KARPATHY_PARTS', 'get_archive', 'get_annotations', 'coco_split', 'missing_images', 'get_images',
-           'check_disk', 'get_all_images', 'get_some_images', 'get_from_kaggle', 'coco_contents', 'get_coco',
-           'get_karpathy', 'read_karpathy']
+           'get_all_images', 'get_some_images', 'get_from_kaggle', 'coco_contents', 'get_coco', 'get_karpathy',
+           'read_karpathy']
 
 # %% ../../nbs/sources/coco.ipynb #5c5ad145
 import os, shutil
@@ -78,23 +78,11 @@ def get_images(
     file, folder = find_split(root, split, '2014', pictures=False)
     if not names: return
     images = {i['file_name']: i for i in load_json(file)['images']}
-    urls = {name: images[name].get('coco_url', f'{COCO_SERVER}/{split}2014/{name}') for name in names}
-    jobs = [(urls[name], folder/name) for name in names]
+    jobs = [(images[n].get('coco_url', f'{COCO_SERVER}/{split}2014/{n}'), folder/n) for n in names]
     failed = download_all(jobs, f'{split} images', workers, check=lambda path: image_state(path)[0])
-    if not failed: return
-    raise LabError(f'{folder}: {len(failed):,} of {len(names):,} images could not be fetched '
-                   f'(the first: {": ".join(failed[0])}); the same command tries them again')
-
-# %% ../../nbs/sources/coco.ipynb #0e3c3740
-def check_disk(
-    root:str|Path,  # the folder
-    needed:int,     # bytes
-):
-    "Make sure that the disk has room"
-    free = shutil.disk_usage(root).free
-    if free >= needed: return
-    raise LabError(f'{root}: {needed/1e9:.0f} GB are needed, {free/1e9:.0f} GB are free there; '
-                   'name another `root`, or take a part of COCO with `images` 3000')
+    if failed:
+        raise LabError(f'{folder}: {len(failed):,} of {len(names):,} images could not be fetched '
+                       f'(the first: {": ".join(failed[0])}); the same command tries them again')
 
 # %% ../../nbs/sources/coco.ipynb #f7e8f530
 def get_all_images(
@@ -107,7 +95,10 @@ def get_all_images(
     missing = {split: missing_images(d) for split,d in data.items()}
     whole = [split for split,names in missing.items() if len(names) > .05*len(data[split].file_names)]
     sizes = [archives[f'zips/{split}2014.zip'][0] for split in whole]
-    check_disk(root, sum(sizes) + max(sizes, default=0))
+    needed, free = sum(sizes) + max(sizes, default=0), shutil.disk_usage(root).free
+    if needed > free:
+        raise LabError(f'{root}: {needed/1e9:.0f} GB are needed, {free/1e9:.0f} GB are free there; '
+                       'name another `root`, or take a part of COCO with `images` 3000')
     for split,names in missing.items():
         if split in whole: get_archive(root, f'zips/{split}2014.zip', archives=archives, **where)
         else: get_images(root, split, names)
@@ -142,8 +133,8 @@ def get_from_kaggle(
     except Exception as e:
         what = ' '.join(str(e).split())[:200]
         raise LabError(f'{handle}: could not be fetched from Kaggle ({type(e).__name__}: {what}); '
-                       'check the handle and the network, '
-                       'or fetch it by hand and name its folder with `data`') from e
+                       'check the handle and the network, or fetch it by hand and name its folder with `data`'
+                       ) from e
     Path(root).mkdir(parents=True, exist_ok=True)
     for entry in source.iterdir():
         link = Path(root)/entry.name
@@ -218,12 +209,11 @@ def read_karpathy(
     def slim(d): return {k: v for k,v in d.items() if k not in unused}
     try:
         images = [i for i in load_json(file, slim)['images'] if i['split'] in KARPATHY_PARTS[split]]
-        paths = {i['filepath'] for i in images}
-        folders = {path: split_folder(root, path) or Path(root)/path for path in paths}
+        folders = {f: split_folder(root, f) or Path(root)/f for f in {i['filepath'] for i in images}}
         names = [f"{folders[i['filepath']].relative_to(root)}/{i['filename']}" for i in images]
         texts = [(s['sentid'], row, s['raw']) for row,i in enumerate(images) for s in i['sentences']]
         image_ids = np.array([i['cocoid'] for i in images], dtype=np.int64)
-        caption_ids = np.array([id for id,_,_ in texts], dtype=np.int64)
+        caption_ids, rows = np.array([[id for id,_,_ in texts], [row for _,row,_ in texts]], dtype=np.int64)
     except (KeyError, TypeError, ValueError) as e:
         raise LabError(f'{file}: not shaped like dataset_coco.json ({type(e).__name__}: {e}); '
                        'delete it to get it again') from None
@@ -231,6 +221,4 @@ def read_karpathy(
         if not is_inside(name):
             raise LabError(f'{file}: the file name {name!r} points outside the image folder; '
                            'correct or remove that entry')
-    image_of_text = np.array([row for _,row,_ in texts], dtype=np.int64)
-    captions = [raw for _,_,raw in texts]
-    return CaptionDataset(Path(root), image_ids, names, caption_ids, captions, image_of_text)
+    return CaptionDataset(Path(root), image_ids, names, caption_ids, [raw for _,_,raw in texts], rows)
