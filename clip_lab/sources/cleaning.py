@@ -51,10 +51,9 @@ def caption_defects(
 
 # %% ../../nbs/sources/cleaning.ipynb #ee929e8a
 def _defect_rows(data, removed, kind, reasons):    # the rows of the table for the entries with a reason
-    ids, image_row = data.caption_ids, data.image_of_text
-    if kind == 'image': ids, image_row = data.image_ids, np.arange(len(data.image_ids))
     at = np.flatnonzero(reasons != '')
-    names = [data.file_names[image_row[i]] if image_row[i] >= 0 else '' for i in at]
+    image, ids = (at, data.image_ids) if kind == 'image' else (data.image_of_text[at], data.caption_ids)
+    names = np.array([*data.file_names, ''], dtype=object)[image]    # the last one is what -1 selects
     columns = dict(removed=removed, reason=reasons[at], kind=kind, row=at, id=ids[at], file_name=names)
     return pd.DataFrame(columns)
 
@@ -100,9 +99,7 @@ def defect_table(
 )->pd.DataFrame:           # columns images and captions
     "How many entries were removed for each reason, how many are kept, and how many of these are converted"
     columns = ['image', 'caption']
-    def count(part):
-        counts = part.groupby(['reason', 'kind']).size().unstack(fill_value=0)
-        return counts.reindex(columns=columns, fill_value=0)
+    def count(part): return pd.crosstab(part.reason, part.kind).reindex(columns=columns, fill_value=0)
     gone, noted = count(defects[defects.removed]), count(defects[~defects.removed])
     left = [len(data.image_ids), len(data.captions)] - gone.sum().to_numpy()
     kept = pd.DataFrame([left], index=['kept'], columns=gone.columns)
