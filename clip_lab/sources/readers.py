@@ -4,10 +4,9 @@
 
 # %% auto #0
 __all__ = ['CAPTION_KEYS', 'IMAGE_COLUMNS', 'CAPTION_COLUMNS', 'SPLIT_COLUMNS', 'SPELLINGS', 'RECORDS', 'LEFT_OUT', 'SPLIT_WORDS',
-           'SPLIT_FOLDERS', 'UNPACKED_FOLDER', 'TABLE', 'CAPTION_FILES', 'Entry', 'texts_of', 'choose_column',
-           'entries_of', 'files_below', 'images_below', 'ImageFolder', 'read_entries', 'odd_captions', 'from_entries',
-           'splits_of_entries', 'entries_of_split', 'draw_split', 'shards_below', 'unpack_shards', 'find_captions',
-           'read_flickr_split', 'match_file_names', 'read_folder']
+           'SPLIT_FOLDERS', 'UNPACKED_FOLDER', 'TABLE', 'CAPTION_FILES', 'Entry', 'choose_column', 'images_below',
+           'ImageFolder', 'read_entries', 'from_entries', 'draw_split', 'unpack_shards', 'find_captions',
+           'read_flickr_split', 'read_folder']
 
 # %% ../../nbs/sources/readers.ipynb #dd21f7c0
 import ast, csv, io, json, os, posixpath, re, shutil, tarfile, unicodedata
@@ -41,19 +40,16 @@ def _listed(text):    # the list that a text spells out; None if it spells out n
 # %% ../../nbs/sources/readers.ipynb #02aa0002
 CAPTION_KEYS = 'raw', 'caption', 'text', 'sentence'  # the keys under which a JSON object may hold its caption
 
-def texts_of(
-    value,      # of a caption field: a text, a list or an object
-)->tuple:       # list of captions, what is wrong with the rest ('' for nothing)
-    "The captions that a field holds"
+def _texts(value):    # the captions of a field (a text, a list, an object), what is wrong with the rest or ''
     if isinstance(value, str):
         listed = _listed(value)
-        return ([value], '') if listed is None else texts_of(listed)
+        return ([value], '') if listed is None else _texts(listed)
     if isinstance(value, list):
-        parts = [texts_of(v) for v in value]
+        parts = [_texts(v) for v in value]
         captions = [c for some,_ in parts for c in some]
         return captions, '; '.join(dict.fromkeys(wrong for _,wrong in parts if wrong))
     key = next((k for k in CAPTION_KEYS if k in value), None) if isinstance(value, dict) else None
-    if key: return texts_of(value[key])
+    if key: return _texts(value[key])
     return [], 'no caption' if value is None else f'not a text: {str(value)[:40]}'
 
 # %% ../../nbs/sources/readers.ipynb #84aa3524
@@ -83,14 +79,9 @@ def _columns(names, image_column, caption_column, file):    # of image, caption 
             next((n for n in names if n.lower() in SPLIT_COLUMNS), None))
 
 # %% ../../nbs/sources/readers.ipynb #4b83a7ac
-def entries_of(
-    fields:dict,    # name -> content of one line
-    columns:tuple,  # names of the columns of image, caption and split; None for no split
-    line:int,       # its number
-):                  # yields `Entry`s, and (line, what is wrong with it)
-    "The captions of one line: an image, and a caption or a list of them"
+def _entries(fields, columns, line):    # yields `Entry`s, and (line, what is wrong with it)
     image, caption, split = columns
-    captions, wrong = texts_of(fields[caption])
+    captions, wrong = _texts(fields[caption])
     if not isinstance(fields[image], str): captions, wrong = [], f'not a file name: {str(fields[image])[:40]}'
     yield from (Entry(fields[image], c, str(fields.get(split, '')), line) for c in captions)
     if wrong: yield line, wrong
@@ -133,7 +124,7 @@ def _table_entries(file, image_column=None, caption_column=None):    # of .csv, 
                            f'put captions that contain {separator!r} in quotes')
         row = [x.strip() for x in row] + ['']*(len(names) - len(row))
         fields = dict(zip(names[::-1], row[::-1]))    # of two columns with one name, the first counts
-        if any(row): yield from entries_of(fields, columns, line)
+        if any(row): yield from _entries(fields, columns, line)
 
 # %% ../../nbs/sources/readers.ipynb #4b83a7cc
 def _json_lines(file):    # yields (line, object) of a .jsonl file
@@ -162,7 +153,7 @@ def _record_entries(records, file, image_column=None, caption_column=None):    #
             continue
         told = caption_column or ('sentences' if 'sentences' in record else None)    # Karpathy's files
         columns = _columns(list(record), image_column, told, f'{file}: line {line}')
-        yield from entries_of(record, columns, line)
+        yield from _entries(record, columns, line)
 
 # %% ../../nbs/sources/readers.ipynb #375c5ba8
 @contextmanager
@@ -186,11 +177,8 @@ def _frame_rows(file):    # (line, row) of a .parquet or .xlsx file
     return enumerate(rows, 2 if excel else 1)    # the first line of a sheet names the columns
 
 # %% ../../nbs/sources/readers.ipynb #ba2c50ae
-def files_below(
-    folder:str|Path,    # any folder
-    left_out:dict=None, # gets the folders that cannot be read, with the reason
-):                      # yields paths below it, each folder's once; hidden files are left out
-    "Walk through a folder and along its links, never in a circle"
+def _files_below(folder, left_out=None):    # yields paths, also along links, but never in a circle
+    # `left_out` gets the folders that cannot be read, with the reason; hidden files are not looked at
     def unread(e):
         if left_out is None: return
         left_out[os.path.relpath(e.filename, folder)] = f'folder that cannot be read ({e.strerror})'
@@ -209,7 +197,7 @@ def images_below(
 )->list:                # paths below it, sorted
     "All image files below a folder"
     endings = image_suffixes()
-    return sorted(f for f in files_below(folder, left_out) if f.lower().endswith(endings))
+    return sorted(f for f in _files_below(folder, left_out) if f.lower().endswith(endings))
 
 # %% ../../nbs/sources/readers.ipynb #ba2c50ce
 def _plain(name):    # one spelling for all that mean the same
@@ -293,10 +281,7 @@ def read_entries(
     return [x for x in found if isinstance(x, Entry)], [x for x in found if not isinstance(x, Entry)]
 
 # %% ../../nbs/sources/readers.ipynb #1386accf
-def odd_captions(
-    entries:list,  # of `Entry`
-)->list:           # of (line, what is odd)
-    "Captions that do not look like captions"
+def _odd_captions(entries):    # (line, what is odd) of those that do not look like captions
     usual = float(np.median([len(e.caption) for e in entries])) if entries else 0
     too_long = f'a caption over ten times as long as usual, {usual:.0f} characters'
     kinds = {'a caption with a line break': lambda c: '\n' in c.strip(),
@@ -350,7 +335,7 @@ def from_entries(
     notes = [f'{file}: {LEFT_OUT}{w}' for w in _in_words([*odd, *left_out])]
     respelled = [(e.line, f'found {how}') for e in kept for path,how in [found[e.image]] if path and how]
     if folder != images.folder: respelled = []    # all names are meant in one folder below
-    notes += [f'{file}: {w}' for w in _in_words(respelled + odd_captions(kept))]
+    notes += [f'{file}: {w}' for w in _in_words(respelled + _odd_captions(kept))]
     elsewhere = {images.find(name)[0] for name in {e.image for e in others} - set(found)}
     if unnamed := sorted(images.there - set(files) - elsewhere):
         where = f'without a line in {Path(file).name}'
@@ -374,25 +359,13 @@ def _first_folder(name):    # of a file name; '' where it has none
     folder, slash, _ = name.replace('\\', '/').lstrip('./').partition('/')
     return folder if slash else ''
 
-# %% ../../nbs/sources/readers.ipynb #3be95fb2
-def splits_of_entries(
-    entries:list,   # of `Entry`
-)->list:            # 'train', 'val', 'test' or '' of each entry; None if they carry no split
-    "The split that lines carry in a column, or in the first folder of their file names"
+# %% ../../nbs/sources/readers.ipynb #3be95ffa
+def _of_split(entries, split):    # entries of the split, whether they carry one, a note ('' for none)
     by_column = [_split_of(e.split) for e in entries]
     by_folder = [_split_of(_first_folder(e.image)) for e in entries]
-    for splits in by_column, by_folder:
-        if 'train' in splits and len(set(splits) - {''}) > 1: return splits
-    return None
-
-# %% ../../nbs/sources/readers.ipynb #3be95ffa
-def entries_of_split(
-    entries:list,   # of `Entry`
-    split:str,      # 'train' or 'val'
-):                  # entries of the split, whether they carry one, a note ('' for none)
-    "The lines of a split, where they carry one"
-    splits = splits_of_entries(entries)
-    if splits is None: return entries, False, ''
+    carried = [s for s in (by_column, by_folder) if 'train' in s and len(set(s) - {''}) > 1]
+    if not carried: return entries, False, ''
+    splits = carried[0]
     val = 'val' if 'val' in splits else 'test'
     wanted = val if split == 'val' else split
     unused = Counter(s or 'of no known split' for s in splits if s not in ('train', val))
@@ -436,16 +409,13 @@ def _tar_records(file):    # yields (bytes of an image, captions, split) of the 
                 ending, content = member.name[len(stem)+1:], shard.extractfile(member).read()
                 if f'.{ending.lower()}' in image_suffixes(): data = content
                 elif ending in ('txt', 'caption'): captions = [*captions, content.decode('utf-8', 'replace')]
-                elif ending == 'json' and not captions: captions = texts_of(json.loads(content))[0]
+                elif ending == 'json' and not captions: captions = _texts(json.loads(content))[0]
             yield data, captions, ''
 
 # %% ../../nbs/sources/readers.ipynb #02cc00a1
-def shards_below(
-    root:str|Path,  # a folder
-)->list:            # files, sorted
-    "Shards with images in a folder or one below"
+def _shards(root):    # files with images in them, sorted
     endings = '.parquet', '.tar', '.tar.gz', '.tgz'
-    files = sorted(Path(root, f) for f in files_below(root) if f.lower().endswith(endings))
+    files = sorted(Path(root, f) for f in _files_below(root) if f.lower().endswith(endings))
     return [f for f in files if f.name.lower() != 'metadata.parquet']
 
 # %% ../../nbs/sources/readers.ipynb #02cc00b0
@@ -474,7 +444,7 @@ def unpack_shards(
     root:str|Path,  # a folder with shards
 )->Path:            # its image folder
     "Make an image folder of shards, unless it is there already"
-    root, shards = Path(root), shards_below(root)
+    root, shards = Path(root), _shards(root)
     stamp = fingerprint(file_stamps(root, [os.path.relpath(s, root) for s in shards]))
     target, part = root/UNPACKED_FOLDER, root/f'.{UNPACKED_FOLDER}.part'
     made_from = target/'shards.json'
@@ -524,7 +494,7 @@ def find_captions(
         raise LabError(f'{root}: {names} could all hold the captions; keep one of them there')
     if files: return files[0], False
     if _text_files(root): return root, False
-    if shards_below(root): return unpack_shards(root)/'metadata.jsonl', False
+    if _shards(root): return unpack_shards(root)/'metadata.jsonl', False
     names = sorted(f.name for f in root.iterdir() if not f.name.startswith('.'))
     raise LabError(f'{root}: no captions file: neither annotations/captions_{split}*.json '
                    'nor a table (.csv, .tsv, .jsonl, .json, captions.txt) nor a .txt next to each image; '
@@ -544,21 +514,16 @@ def read_flickr_split(
     if not chosen: raise LabError(f'{file}: no image of the split {split}; is the download complete?')
     return from_entries(chosen, file, odd, entries)
 
-# %% ../../nbs/sources/readers.ipynb #d619efca
-def _noted(data, note): return replace(data, notes=(*data.notes, note))
-
 # %% ../../nbs/sources/readers.ipynb #7a8246c2
-def match_file_names(
-    data:CaptionDataset,  # from `read_split`
-)->CaptionDataset:
-    "The same images under the names that their files have"
+def _match_file_names(data):    # the same images under the names that their files have
     missing = [name for name in data.file_names if not (data.folder/name).is_file()]
     if not missing: return data
     images, taken = ImageFolder(data.folder), set(data.file_names) - set(missing)
     found = {name: file for name in missing if (file := images.find(name)[0]) and file not in taken}
     if not found: return data
     note = f'{data.folder}: {len(found):,} images found in another spelling ({_few(list(found))})'
-    return _noted(replace(data, file_names=[found.get(name, name) for name in data.file_names]), note)
+    names = [found.get(name, name) for name in data.file_names]
+    return replace(data, file_names=names, notes=(*data.notes, note))
 
 # %% ../../nbs/sources/readers.ipynb #7a824636
 def read_folder(
@@ -571,16 +536,15 @@ def read_folder(
 )->CaptionDataset:
     "Read one split of a folder, in whatever form its captions are"
     found = find_captions(root, split)
-    if found is None: return match_file_names(read_split(root, split, year))
+    if found is None: return _match_file_names(read_split(root, split, year))
     file, has_split = found
     entries, odd = read_entries(file, image_column, caption_column)
-    chosen, kept, note = (entries, True, '') if has_split else entries_of_split(entries, split)
+    chosen, kept, note = (entries, True, '') if has_split else _of_split(entries, split)
     data = from_entries(chosen, file, odd, entries)
     if has_split and file.parent == Path(root):    # an image without a line belongs to the other split
         data = replace(data, notes=tuple(n for n in data.notes if ' without a line in ' not in n))
-    if note: data = _noted(data, f'{file}: {note}')
-    if kept: return data
-    if len(data.file_names) < 2: raise LabError(f'{file}: one image cannot be divided into train and val')
-    drawn = draw_split(data, split, seed=seed)
-    return _noted(drawn, f'{file}: says nothing about train and val; '
-                         f'a fifth of the images is drawn for val (seed {seed})')
+    if not kept:
+        if len(data.file_names) < 2: raise LabError(f'{file}: one image cannot be divided into train and val')
+        data = draw_split(data, split, seed=seed)
+        note = f'says nothing about train and val; a fifth of the images is drawn for val (seed {seed})'
+    return replace(data, notes=(*data.notes, f'{file}: {note}')) if note else data
