@@ -100,15 +100,14 @@ def _md5(path):
     return digest.hexdigest()
 
 # %% ../../nbs/sources/download.ipynb #7eb9ff26
-def _check(part, url, size, md5):
-    "Delete a file that does not have the size and MD5 it must have, and fail"
+def _check(part, note, url, size, md5):
+    "Delete a file that does not have the size and MD5 it must have, with its note, and fail"
     came = part.stat().st_size
-    found = _md5(part) if md5 else None
     if size not in (None, came): what = f'{size:,} bytes were expected, {came:,} came'
-    elif md5 and found != md5.lower(): what = f'MD5 {md5} was expected, {found} came'
+    elif md5 and (found := _md5(part)) != md5.lower(): what = f'MD5 {md5} was expected, {found} came'
     else: return
     with open(part, 'rb') as f: head = f.read(512)
-    part.unlink()
+    for file in (part, note): file.unlink(missing_ok=True)
     raise _wrong(url, what, head)
 
 # %% ../../nbs/sources/download.ipynb #775361f1
@@ -215,10 +214,7 @@ def download(
                     noted = dict(known)
                 bar.total = known['total'] or size
                 bar.update(have - bar.n)
-        try: _check(part, url, size, md5)
-        except LabError:
-            note.unlink()
-            raise
+        _check(part, note, url, size, md5)
         with open(part, 'ab') as f: os.fsync(f.fileno())
         os.replace(part, file)
         note.unlink()
