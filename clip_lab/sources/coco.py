@@ -218,8 +218,7 @@ def read_karpathy(
     except (KeyError, TypeError, ValueError) as e:
         raise LabError(f'{file}: not shaped like dataset_coco.json ({type(e).__name__}: {e}); '
                        'delete it to get it again') from None
-    for name in names:
-        if not is_inside(name):
-            raise LabError(f'{file}: the file name {name!r} points outside the image folder; '
-                           'correct or remove that entry')
+    if outside := [name for name in names if not is_inside(name)]:
+        raise LabError(f'{file}: the file name {outside[0]!r} points outside the image folder; '
+                       'correct or remove that entry')
     return CaptionDataset(Path(root), image_ids, names, caption_ids, [raw for _,_,raw in texts], rows)

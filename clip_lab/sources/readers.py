@@ -4,9 +4,8 @@
 
 # %% auto #0
 __all__ = ['CAPTION_KEYS', 'IMAGE_COLUMNS', 'CAPTION_COLUMNS', 'SPLIT_COLUMNS', 'SPELLINGS', 'RECORDS', 'LEFT_OUT', 'SPLIT_WORDS',
-           'SPLIT_FOLDERS', 'UNPACKED_FOLDER', 'TABLE', 'CAPTION_FILES', 'Entry', 'choose_column', 'images_below',
-           'ImageFolder', 'read_entries', 'from_entries', 'draw_split', 'unpack_shards', 'find_captions',
-           'read_flickr_split', 'read_folder']
+           'SPLIT_FOLDERS', 'UNPACKED_FOLDER', 'TABLE', 'CAPTION_FILES', 'Entry', 'images_below', 'read_entries',
+           'from_entries', 'draw_split', 'find_captions', 'read_flickr_split', 'read_folder']
 
 # %% ../../nbs/sources/readers.ipynb #dd21f7c0
 import ast, csv, io, json, os, posixpath, re, shutil, tarfile, unicodedata
@@ -56,14 +55,8 @@ def _texts(value):    # the captions of a field (a text, a list, an object), wha
 IMAGE_COLUMNS = 'file_name filename image image_name image_path filepath path img photo file'.split()
 CAPTION_COLUMNS = 'caption captions text comment sentence description title raw'.split()
 
-def choose_column(
-    names:list,     # the columns of the table
-    usual:list,     # names to look for; the first one found is taken
-    told:str,       # a name the user gave; None to guess
-    option:str,     # the parameter that gives it, for the error
-    file:str|Path,  # for the error
-)->str:
-    "The column that holds file names, or captions"
+def _column(names, usual, told, option, file):
+    # of a table's columns the one that the user told with a parameter (`option`), or the first usual one
     wanted = [told] if told else usual
     matches = [n for w in wanted for n in names if n.strip().lower() == w.lower()]
     if matches: return matches[0]
@@ -74,8 +67,8 @@ def choose_column(
 SPLIT_COLUMNS = ['split', 'fold', 'subset', 'partition']
 
 def _columns(names, image_column, caption_column, file):    # of image, caption and split (None without)
-    return (choose_column(names, IMAGE_COLUMNS, image_column, 'image_column', file),
-            choose_column(names, CAPTION_COLUMNS, caption_column, 'caption_column', file),
+    return (_column(names, IMAGE_COLUMNS, image_column, 'image_column', file),
+            _column(names, CAPTION_COLUMNS, caption_column, 'caption_column', file),
             next((n for n in names if n.lower() in SPLIT_COLUMNS), None))
 
 # %% ../../nbs/sources/readers.ipynb #4b83a7ac
@@ -162,8 +155,8 @@ def _readable(file, package=''):    # what hinders a reader, in one line
     except ImportError:
         raise LabError(f'{file}: needs a package that is not installed: pip install {package}') from None
     except Exception as e:
-        said = f'{type(e).__name__}: {str(e).partition(chr(10))[0]}'
-        raise LabError(f'{file}: cannot be read ({said}); is the download complete?') from None
+        why = f'{type(e).__name__}: ' + str(e).partition('\n')[0]
+        raise LabError(f'{file}: cannot be read ({why}); is the download complete?') from None
 
 # %% ../../nbs/sources/readers.ipynb #02cc0002
 def _frame_rows(file):    # (line, row) of a .parquet or .xlsx file
@@ -211,11 +204,9 @@ SPELLINGS = {
     'in a folder below, without its ending': lambda n: posixpath.splitext(posixpath.basename(_plain(n)))[0]}
 
 # %% ../../nbs/sources/readers.ipynb #ba2c50f0
-class ImageFolder:
+class _ImageFolder:
     "The image files below a folder, found under any spelling of their names"
-    def __init__(self,
-        folder:str|Path,  # the folder
-    ):
+    def __init__(self, folder):
         self.folder, self.real = Path(folder), os.path.realpath(folder)
         self.left_out = {}    # folder that cannot be read -> reason
         self.files = images_below(folder, self.left_out)
@@ -228,10 +219,8 @@ class ImageFolder:
             for f in self.files: self.by[how][SPELLINGS[how](f)].append(f)
         return self.by[how]
 
-    def find(self,
-        name:str,  # as a table has it
-    )->tuple:
-        "The file that a name means ('' for none), and how it was found or why not"
+    def find(self, name):
+        "The file that a name in a table means ('' for none), and how it was found or why not"
         if not name.strip() or '\0' in name: return '', 'no file name'
         if PurePosixPath(name).is_absolute(): name = os.path.relpath(os.path.realpath(name), self.real)
         outside = PureWindowsPath(name).drive or '..' in _plain(name).split('/')
@@ -322,7 +311,7 @@ def from_entries(
     entries = [Entry(*e) for e in entries]
     if not entries:
         raise LabError('; '.join([f'{file}: no line with an image and a caption', *_in_words(odd)[:3]]))
-    images = ImageFolder(file if Path(file).is_dir() else Path(file).parent)
+    images = _ImageFolder(file if Path(file).is_dir() else Path(file).parent)
     found = {name: images.find(name) for name in dict.fromkeys(e.image for e in entries)}
     if not any(image for image,_ in found.values()):
         raise LabError(f'{file}: none of its images ({", ".join(list(found)[:2])}...) is in {images.folder} '
@@ -440,11 +429,8 @@ def _write_images(shards, folder):    # the images of shards, and a metadata.jso
 # %% ../../nbs/sources/readers.ipynb #02cc0006
 UNPACKED_FOLDER = '_unpacked'
 
-def unpack_shards(
-    root:str|Path,  # a folder with shards
-)->Path:            # its image folder
-    "Make an image folder of shards, unless it is there already"
-    root, shards = Path(root), _shards(root)
+def _unpack_shards(root):    # makes an image folder of shards, unless it is there already; its path
+    shards = _shards(root)
     stamp = fingerprint(file_stamps(root, [os.path.relpath(s, root) for s in shards]))
     target, part = root/UNPACKED_FOLDER, root/f'.{UNPACKED_FOLDER}.part'
     made_from = target/'shards.json'
@@ -494,7 +480,7 @@ def find_captions(
         raise LabError(f'{root}: {names} could all hold the captions; keep one of them there')
     if files: return files[0], False
     if _text_files(root): return root, False
-    if _shards(root): return unpack_shards(root)/'metadata.jsonl', False
+    if _shards(root): return _unpack_shards(root)/'metadata.jsonl', False
     names = sorted(f.name for f in root.iterdir() if not f.name.startswith('.'))
     raise LabError(f'{root}: no captions file: neither annotations/captions_{split}*.json '
                    'nor a table (.csv, .tsv, .jsonl, .json, captions.txt) nor a .txt next to each image; '
@@ -518,7 +504,7 @@ def read_flickr_split(
 def _match_file_names(data):    # the same images under the names that their files have
     missing = [name for name in data.file_names if not (data.folder/name).is_file()]
     if not missing: return data
-    images, taken = ImageFolder(data.folder), set(data.file_names) - set(missing)
+    images, taken = _ImageFolder(data.folder), set(data.file_names) - set(missing)
     found = {name: file for name in missing if (file := images.find(name)[0]) and file not in taken}
     if not found: return data
     note = f'{data.folder}: {len(found):,} images found in another spelling ({_few(list(found))})'
