@@ -133,9 +133,8 @@ def get_from_kaggle(
     try: source = Path(kagglehub.dataset_download(handle))
     except Exception as e:
         what = ' '.join(str(e).split())[:200]
-        raise LabError(f'{handle}: could not be fetched from Kaggle ({type(e).__name__}: {what}); '
-                       'check the handle and the network, or fetch it by hand and name its folder with `data`'
-                       ) from e
+        raise LabError(f'{handle}: could not be fetched from Kaggle ({type(e).__name__}: {what}); check the '
+                       'handle and the network, or fetch it by hand and name its folder with `data`') from e
     Path(root).mkdir(parents=True, exist_ok=True)
     for entry in source.iterdir():
         link = Path(root)/entry.name

@@ -429,8 +429,7 @@ def _write_images(shards, folder):    # the images of shards, and a metadata.jso
 # %% ../../nbs/sources/readers.ipynb #02cc0006
 UNPACKED_FOLDER = '_unpacked'
 
-def _unpack_shards(root):    # makes an image folder of shards, unless it is there already; its path
-    shards = _shards(root)
+def _unpack_shards(root, shards):    # makes an image folder of shards, unless it is there already; its path
     stamp = fingerprint(file_stamps(root, [os.path.relpath(s, root) for s in shards]))
     target, part = root/UNPACKED_FOLDER, root/f'.{UNPACKED_FOLDER}.part'
     made_from = target/'shards.json'
@@ -480,7 +479,7 @@ def find_captions(
         raise LabError(f'{root}: {names} could all hold the captions; keep one of them there')
     if files: return files[0], False
     if _text_files(root): return root, False
-    if _shards(root): return _unpack_shards(root)/'metadata.jsonl', False
+    if shards := _shards(root): return _unpack_shards(root, shards)/'metadata.jsonl', False
     names = sorted(f.name for f in root.iterdir() if not f.name.startswith('.'))
     raise LabError(f'{root}: no captions file: neither annotations/captions_{split}*.json '
                    'nor a table (.csv, .tsv, .jsonl, .json, captions.txt) nor a .txt next to each image; '
