@@ -93,13 +93,13 @@ def defect_table(
     data:CaptionDataset,   # the data before cleaning
 )->pd.DataFrame:           # columns images and captions
     "How many entries were removed for each reason, how many are kept, and how many of these are converted"
-    columns = ['image', 'caption']
-    def count(part): return pd.crosstab(part.reason, part.kind).reindex(columns=columns, fill_value=0)
+    columns = ['images', 'captions']
+    def count(part): return pd.crosstab(part.reason, part.kind + 's').reindex(columns=columns, fill_value=0)
     gone, noted = count(defects[defects.removed]), count(defects[~defects.removed])
     left = [len(data.image_ids), len(data.captions)] - gone.sum().to_numpy()
     kept = pd.DataFrame([left], index=['kept'], columns=gone.columns)
     table = pd.concat([gone, kept, noted.rename(index=lambda reason: f'of these {reason}')])
-    return table.rename(columns=dict(image='images', caption='captions')).rename_axis('reason').astype(int)
+    return table.rename_axis('reason').astype(int)
 
 # %% ../../nbs/sources/cleaning.ipynb #d3762dbc
 def fewer_captions(

@@ -235,8 +235,7 @@ def download_all(
             with whole_file(file) as part:
                 for _ in _fetch(url, part, session, {}, tries=tries, backoff=backoff):
                     if stop.is_set(): raise LabError('interrupted')
-                reason = check(part) if check else ''
-                if reason: raise LabError(reason)
+                if check and (reason := check(part)): raise LabError(reason)
         except LabError as e: return url, str(e).removeprefix(f'{url}: ')
     todo = {Path(file): url for url,file in jobs if not Path(file).exists()}
     stop, pool, failed = threading.Event(), ThreadPoolExecutor(workers), []
