@@ -7,13 +7,14 @@ __all__ = ['BACKOFF', 'LIMITS', 'RETRY_STATUS', 'download', 'download_all', 'unp
 
 # %% ../../nbs/sources/download.ipynb #078d1aac
 import hashlib, os, re, shutil, stat, sys, threading, time, zipfile, zlib
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from itertools import islice
+from concurrent.futures import as_completed, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 import requests
 from filelock import FileLock, Timeout
 from requests.adapters import HTTPAdapter
 from tqdm.auto import tqdm
+from tqdm.utils import CallbackIOWrapper
 from urllib3.exceptions import HTTPError
 from urllib3.util.retry import Retry
 from ..tools.files import is_inside, LabError, load_json, progress, whole_file, write_json
@@ -78,10 +79,8 @@ def _need_room(n, folder, what):
                    'make room there or name a folder on another disk')
 
 # %% ../../nbs/sources/download.ipynb #8ccdcbe0
-def _bytes_bar(what, total, done=0):
-    "A bar with bytes, speed and the time that remains"
-    return tqdm(desc=what, total=total, initial=done, unit='B', unit_scale=True, delay=2, leave=False,
-                mininterval=.5, dynamic_ncols=True)
+_bytes_bar = partial(tqdm, unit='B', unit_scale=True, delay=2, leave=False, mininterval=.5,
+                     dynamic_ncols=True)    # with bytes, speed and the time that remains
 
 # %% ../../nbs/sources/download.ipynb #e4d8e164
 def _wrong(url, what, head):
@@ -94,22 +93,21 @@ def _wrong(url, what, head):
 def _md5(path):
     "MD5 of a file's bytes, with a progress bar"
     digest = hashlib.md5()
-    with open(path, 'rb') as f, _bytes_bar('checking', path.stat().st_size) as bar:
+    with open(path, 'rb') as f, _bytes_bar(desc='checking', total=path.stat().st_size) as bar:
         while piece := f.read(1 << 20):
             digest.update(piece)
             bar.update(len(piece))
     return digest.hexdigest()
 
 # %% ../../nbs/sources/download.ipynb #7eb9ff26
-def _check(part, url, size, md5):
-    "Delete a file that does not have the size and MD5 it must have, and fail"
+def _check(part, note, url, size, md5):
+    "Delete a file that does not have the size and MD5 it must have, with its note, and fail"
     came = part.stat().st_size
-    found = _md5(part) if md5 else None
     if size not in (None, came): what = f'{size:,} bytes were expected, {came:,} came'
-    elif md5 and found != md5.lower(): what = f'MD5 {md5} was expected, {found} came'
+    elif md5 and (found := _md5(part)) != md5.lower(): what = f'MD5 {md5} was expected, {found} came'
     else: return
     with open(part, 'rb') as f: head = f.read(512)
-    part.unlink()
+    for file in (part, note): file.unlink(missing_ok=True)
     raise _wrong(url, what, head)
 
 # %% ../../nbs/sources/download.ipynb #775361f1
@@ -144,17 +142,11 @@ def _goes_on(start, offer, have, known):
     return start == have and same
 
 # %% ../../nbs/sources/download.ipynb #65ae5daa
-def _fetch(
-    url:str,                   # the address
-    part:Path,                 # where the bytes go; those that are there are kept
-    session:requests.Session,  # made by `_session`
-    known:dict,                # version and total of the file that `part` is of; kept up to date
-    size:int=None,             # bytes the file must have; None for any
-    guarded:bool=True,         # go on only where a version promises the same file
-    tries:int=5,               # attempts in a row that bring nothing
-    backoff:float=BACKOFF,     # seconds of the first pause
-):                             # yields how many bytes there are
-    "Fetch a file until its last byte is there"
+def _fetch(url, part, session, known, size=None, guarded=True, tries=5, backoff=BACKOFF):
+    """Fetch a file until its last byte is there; yields how many bytes there are.
+
+    Bytes in `part` are kept. `known` has the version and total of the file that they are of, and is kept
+    up to date. `guarded`: go on only where a version promises the same file."""
     have = best = _size(part)
     failed = 0
     while not (have and have == known.get('total')):
@@ -209,23 +201,20 @@ def download(
     file = Path(file)
     if file.exists(): return file
     file.parent.mkdir(parents=True, exist_ok=True)
-    part, note = file.with_name(f'.{file.name}.download'), file.with_name(f'.{file.name}.download.json')
-    lock = file.with_name(f'.{file.name}.lock')
+    endings = 'download', 'download.json', 'lock'
+    part, note, lock = (file.with_name(f'.{file.name}.{ending}') for ending in endings)
     with _alone(lock, file), _session(tries, backoff) as session:
         if file.exists(): return file
         known = _noted(note, part, url)
         noted = None
-        with _bytes_bar(file.name, known.get('total') or size, _size(part)) as bar:
+        with _bytes_bar(desc=file.name, total=known.get('total') or size, initial=_size(part)) as bar:
             for have in _fetch(url, part, session, known, size, not md5, tries, backoff):
                 if known != noted:
                     write_json(note, dict(url=url, **known))
                     noted = dict(known)
                 bar.total = known['total'] or size
                 bar.update(have - bar.n)
-        try: _check(part, url, size, md5)
-        except LabError:
-            note.unlink()
-            raise
+        _check(part, note, url, size, md5)
         with open(part, 'ab') as f: os.fsync(f.fileno())
         os.replace(part, file)
         note.unlink()
@@ -246,46 +235,35 @@ def download_all(
             with whole_file(file) as part:
                 for _ in _fetch(url, part, session, {}, tries=tries, backoff=backoff):
                     if stop.is_set(): raise LabError('interrupted')
-                reason = check(part) if check else ''
-                if reason: raise LabError(reason)
+                if check and (reason := check(part)): raise LabError(reason)
         except LabError as e: return url, str(e).removeprefix(f'{url}: ')
     todo = {Path(file): url for url,file in jobs if not Path(file).exists()}
-    stop, pool, rest, waiting = threading.Event(), ThreadPoolExecutor(workers), iter(todo.items()), set()
-    came, failed = 0, []
+    stop, pool, failed = threading.Event(), ThreadPoolExecutor(workers), []
     with _session(tries, backoff, workers) as session, progress(None, what, len(todo)) as bar:
         try:
-            while True:
-                waiting |= {pool.submit(fetch, *job) for job in islice(rest, 4*workers - len(waiting))}
-                if not waiting: return sorted(failed)
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                failures = [failure for job in done if (failure := job.result())]
-                failed += failures
-                came += len(done) - len(failures)
-                if not came and len(failed) >= 2*workers:
-                    raise LabError(f'{": ".join(failed[0])}; '
-                                   f'all of the first {len(failed)} {what} failed like this')
-                bar.update(len(done))
+            under_way = [pool.submit(fetch, *job) for job in todo.items()]
+            for done,job in enumerate(as_completed(under_way), 1):
+                if failure := job.result(): failed.append(failure)
+                if len(failed) == done == 2*workers:
+                    raise LabError(f'{": ".join(failed[0])}; all of the first {done} {what} failed like this')
+                bar.update()
                 bar.set_postfix(failed=len(failed), refresh=False)
         finally:
             stop.set()
             pool.shutdown(cancel_futures=True)
-
-# %% ../../nbs/sources/download.ipynb #110faf0e
-def _entry_defect(entry):
-    "Why an entry of an archive must not be unpacked, '' if it may be"
-    if not is_inside(entry.filename): return 'points outside the folder'
-    if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG): return 'is a link or a device'
-    return 'is locked with a password' if entry.flag_bits & 1 else ''
+    return sorted(failed)
 
 # %% ../../nbs/sources/download.ipynb #2ef98e11
 def _entries(archive, wanted=None):
     "The files in an archive that are to be unpacked; each one is checked"
     entries = [e for e in archive.infolist() if not e.is_dir() and (wanted is None or wanted(e.filename))]
     for e in entries:
-        wrong = _entry_defect(e)
-        if not wrong: continue
-        raise LabError(f'{archive.filename}: the entry {e.filename!r} {wrong}, nothing is unpacked; '
-                       'get the archive from elsewhere')
+        faults = {'points outside the folder': not is_inside(e.filename),
+                  'is a link or a device': stat.S_IFMT(e.external_attr >> 16) not in (0, stat.S_IFREG),
+                  'is locked with a password': e.flag_bits & 1}
+        for what,is_so in faults.items():
+            if is_so: raise LabError(f'{archive.filename}: the entry {e.filename!r} {what}, '
+                                     'nothing is unpacked; get the archive from elsewhere')
     return entries
 
 # %% ../../nbs/sources/download.ipynb #3a1bc45f
@@ -304,12 +282,10 @@ def unpack(
             total, left = (sum(e.file_size for e in some.values()) for some in (files, todo))
             folder.mkdir(parents=True, exist_ok=True)
             _need_room(left, folder, str(archive))
-            with _bytes_bar(f'unpacking {archive.name}', total, total - left) as bar:
+            with _bytes_bar(desc=f'unpacking {archive.name}', total=total, initial=total - left) as bar:
                 for file,entry in todo.items():
                     with whole_file(file) as part, z.open(entry) as source, open(part, 'wb') as f:
-                        while piece := source.read(1 << 20):
-                            f.write(piece)
-                            bar.update(len(piece))
+                        shutil.copyfileobj(CallbackIOWrapper(bar.update, source), f, 1 << 20)
         return list(files)
     except (zipfile.BadZipFile, zlib.error, EOFError) as e:
         raise LabError(f'{archive}: not a complete zip file ({e}); delete it and run again') from None
