@@ -571,8 +571,9 @@ def one_line(
     if isinstance(error, RuntimeError): return _device_trouble(error)
     text = ' '.join(str(error).split())
     if not isinstance(error, OSError): return text
-    ways = {errno.ENOSPC: 'the disk is full; free some space, or move --out, --cache or --data to another disk',
-            errno.ENOENT: 'it is not there (any more)'}
+    ways = {
+        errno.ENOSPC: 'the disk is full; free some space, or move --out, --cache or --data to another disk',
+        errno.ENOENT: 'it is not there (any more)'}
     otherwise = 'check the permissions, or name another folder with --out, --cache or --data'
     return f"{error.filename or 'a file'}: {error.strerror or text}; {ways.get(error.errno, otherwise)}"
 
