@@ -11,10 +11,9 @@ from dataclasses import asdict
 from pathlib import Path
 import numpy as np, torch
 from PIL import Image
-from fastcore.basics import patch
+from fastcore.basics import chunked, patch
 from huggingface_hub import HfApi, snapshot_download
-from huggingface_hub.errors import (
-    HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled)
+from huggingface_hub.errors import HFValidationError
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from ..tools.checkpoints import load_tensors, save_tensors
@@ -34,26 +33,23 @@ from .. import __version__
 # %% ../../nbs/apps/pretrained.ipynb #28ea5872
 FORMAT = 1    # of the files of a saved model
 
-def _config(folder):    # config.json of a run, after checking that it is one
-    run, inside = Run(folder), [run.name for run in runs_below(folder)]
-    if not folder.is_dir():
-        raise LabError(f'{folder}: no such run; clip_lab run makes one, such as _runs/scenes/baseline')
-    if not run.has('config') and inside:
-        way = f'name one of them, such as {folder/inside[0]}'
-        raise LabError(f'{folder}: holds the runs {", ".join(inside)}; {way}')
-    if not run.has('config'): raise LabError(f'{folder}: not the folder of a run; it has no config.json')
-    config = run.read('config')
-    if isinstance(config, dict) and 'settings' in config: return config
-    way = 'name a folder that clip_lab run has made'
-    raise LabError(f'{run.path("config")}: not the settings of a run; {way}')
-
 # %% ../../nbs/apps/pretrained.ipynb #4d2f0b01
 def config_of_run(
     folder:str|Path,  # of a run, such as _runs/scenes/baseline
 )->dict:              # as in the config.json of a saved model
     "What the model of a run is made of"
-    run = Run(folder)
-    settings = _config(run.folder)['settings']
+    run, inside = Run(folder), [run.name for run in runs_below(folder)]
+    if not run.folder.is_dir():
+        raise LabError(f'{run.folder}: no such run; clip_lab run makes one, such as _runs/scenes/baseline')
+    if not run.has('config') and inside:
+        way = f'name one of them, such as {run.folder/inside[0]}'
+        raise LabError(f'{run.folder}: holds the runs {", ".join(inside)}; {way}')
+    if not run.has('config'): raise LabError(f'{run.folder}: not the folder of a run; it has no config.json')
+    config = run.read('config')
+    if not isinstance(config, dict) or 'settings' not in config:
+        way = 'name a folder that clip_lab run has made'
+        raise LabError(f'{run.path("config")}: not the settings of a run; {way}')
+    settings = config['settings']
     e, done = experiment_of(settings['experiment']), run.epochs_done()
     if done < e.epochs or not run.has('weights'):
         raise LabError(f'{folder}: half-trained, {done} of {e.epochs} epochs; the command that began it '
@@ -70,9 +66,8 @@ def _encoder(option, load, wanted, other):    # option: the parameter that names
     name = other or wanted['name']
     encoder = load(name)
     if encoder.weights == wanted['weights']: return encoder
-    why = f'their hash is {encoder.weights}, not {wanted["weights"]}'
     what = f'`{option}` {name}: not the weights this model was trained with'
-    raise LabError(f'{what} ({why}); name the right ones')
+    raise LabError(f'{what} (their hash is {encoder.weights}, not {wanted["weights"]}); name the right ones')
 
 # %% ../../nbs/apps/pretrained.ipynb #4d2f0b02
 class ClipLab:
@@ -129,9 +124,8 @@ def embed_images(self:ClipLab,
     "One embedding per image"
     def view(p):
         return self.transform.view(upright_rgb(p) if isinstance(p, Image.Image) else load_image(p))
-    views, embedded = list(in_threads(view, pictures, ahead=2*batch_size)), []
-    for i in range(0, len(views), batch_size): embedded.append(self.embed_views(views[i:i+batch_size]))
-    return torch.cat(embedded)
+    views = list(in_threads(view, pictures, ahead=2*batch_size))
+    return torch.cat([self.embed_views(batch) for batch in chunked(views, batch_size)])
 
 # %% ../../nbs/apps/pretrained.ipynb #4d2f0b04
 @patch
@@ -140,8 +134,7 @@ def embed_texts(self:ClipLab,
     batch_size:int=256,  # sentences at once
 )->torch.Tensor:         # (N, D), on the CPU
     "One embedding per sentence"
-    batches = [sentences[i:i+batch_size] for i in range(0, len(sentences), batch_size)]
-    parts = [self.text_encoder(batch, self.device) for batch in batches]    # (B, W) each
+    parts = [self.text_encoder(batch, self.device) for batch in chunked(sentences, batch_size)]    # (B, W)
     with torch.no_grad(): mapped = [self.model.text(p.to(self.device.name)) for p in parts]
     return torch.cat(mapped).float().cpu()
 
@@ -287,13 +280,6 @@ def read_pretrained(
             way = 'save the model again with save_pretrained, or fetch it again'
             raise LabError(f'{folder}: {f.name} is missing; {way}')
     config = load_json(file)
-    _check_config(file, config)
-    if file_sha256(weights) == config.get('sha256'): return config, load_tensors(weights)[0]
-    why = 'altered or cut off (its SHA-256 is not the one in config.json)'
-    raise LabError(f'{weights}: {why}; fetch or save it again')
-
-# %% ../../nbs/apps/pretrained.ipynb #4d2f0b08
-def _check_config(file, config):
     if not isinstance(config, dict) or not isinstance(config.get('format'), int):
         way = 'ClipLab.from_run reads the folder of a run'
         raise LabError(f'{file}: not the config of a saved clip_lab model; {way}')
@@ -304,6 +290,10 @@ def _check_config(file, config):
     if config.get('fingerprint') != _mark(config):
         why = 'altered since it was saved (its fingerprint is not that of its content)'
         raise LabError(f'{file}: {why}; fetch or save the model again')
+    if file_sha256(weights) != config.get('sha256'):
+        why = 'altered or cut off (its SHA-256 is not the one in config.json)'
+        raise LabError(f'{weights}: {why}; fetch or save it again')
+    return config, load_tensors(weights)[0]
 
 # %% ../../nbs/apps/pretrained.ipynb #bd2f12cf
 def _fetch(name, revision):    # the folder of its files, from the Hub
@@ -311,7 +301,7 @@ def _fetch(name, revision):    # the folder of its files, from the Hub
     try: return snapshot_download(name, revision=revision, allow_patterns=files)
     except HFValidationError:
         raise LabError(f'{name}: neither a folder nor the name of a model on the Hugging Face Hub') from None
-    except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as e:
+    except OSError as e:
         why = f'could not be fetched from the Hugging Face Hub ({str(e).strip().splitlines()[0]})'
         raise LabError(f'{name}: no such folder, and {why}') from e
 
@@ -338,7 +328,7 @@ def push_to_hub(self:ClipLab,
         try:
             HfApi().create_repo(repo, private=private, exist_ok=True)
             commit = HfApi().upload_folder(repo_id=repo, folder_path=folder, commit_message=message)
-        except (HfHubHTTPError, HFValidationError, OSError) as e:
+        except (HFValidationError, OSError) as e:
             why = f'could not be put on the Hugging Face Hub ({str(e).strip().splitlines()[0]})'
             raise LabError(f'{repo}: {why}; log in with hf auth login, and check the name') from e
     return str(commit.commit_url)
@@ -350,11 +340,8 @@ def load_model(
 )->ClipLab:
     "A trained model, wherever it is"
     folder = Path(run)
-    if _is_saved(folder): return ClipLab.from_pretrained(folder, **where)
+    config, weights = folder/'config.json', folder/'model.safetensors'
+    saved = weights.exists() or config.exists() and 'sha256' in load_json(config)    # even if one is missing
     on_hub = not folder.exists() and len(folder.parts) == 2 and not str(run).startswith(('_', '.', '/'))
-    return ClipLab.from_pretrained(str(run), **where) if on_hub else ClipLab.from_run(folder, **where)
-
-# %% ../../nbs/apps/pretrained.ipynb #4d2f0b12
-def _is_saved(folder):    # and not a run, even where one of its files is missing
-    config = folder/'config.json'
-    return (folder/'model.safetensors').exists() or config.exists() and 'sha256' in load_json(config)
+    load = ClipLab.from_pretrained if saved or on_hub else ClipLab.from_run
+    return load(folder, **where)

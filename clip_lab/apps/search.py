@@ -4,16 +4,15 @@
 
 # %% auto #0
 __all__ = ['ALIKE', 'find_images', 'index_folder', 'ImageIndex', 'index_images', 'index_of_run', 'embed_query', 'terms_of',
-           'embed_queries', 'tiny', 'fold_alike', 'answers_figure', 'keys_of', 'approximate_index']
+           'embed_queries', 'fold_alike', 'answers_figure', 'keys_of', 'approximate_index']
 
 # %% ../../nbs/apps/search.ipynb #aa98255d
 import os, tempfile
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 import numpy as np, torch
 from PIL import Image
-from fastcore.basics import patch
+from fastcore.basics import chunked, patch
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from torch.nn import functional as F
@@ -58,20 +57,6 @@ def index_folder(
     tried = ' nor '.join(map(str, caches))
     raise LabError(f'{run}: neither its folder nor {tried} can be written to; name a folder with `index`')
 
-# %% ../../nbs/apps/search.ipynb #35b91d06
-def _embed_files(model, folder, names, todo, note, batch_size=64):
-    def view(i):    # row, the image as the model sees it, or why it cannot be read
-        try: return i, model.transform.view(load_image(Path(folder, names[i]))), None
-        except UnusableImage as e: return i, None, e.reason
-    views = in_threads(view, todo, ahead=2*batch_size)
-    views = iter(progress(views, f'indexing {len(todo):,} images', len(todo)))
-    while batch := list(islice(views, batch_size)):
-        vectors = torch.zeros(len(batch), model.width)    # (B, D)
-        good = [k for k,(_,_,why) in enumerate(batch) if why is None]
-        if good: vectors[good] = F.normalize(model.embed_views([batch[k][1] for k in good]), dim=1)
-        note({i: why for i,_,why in batch if why is not None})
-        yield [i for i,*_ in batch], vectors.numpy()
-
 # %% ../../nbs/apps/search.ipynb #728360aa
 @dataclass
 class ImageIndex:
@@ -108,11 +93,18 @@ def index_images(
 
 # %% ../../nbs/apps/search.ipynb #5e3a0c01
 def _cached_embeddings(model, folder, where, names, items, bad, force):    # Vectors (M, D); adds to `bad`
-    def note(reasons):
-        if not reasons: return
-        bad.update({items[i]: why for i,why in reasons.items()})
-        write_json(Path(where)/'skipped.json', bad)
-    def compute(todo): return _embed_files(model, folder, names, todo, note)
+    def view(i):    # row, the image as the model sees it, or why it cannot be read
+        try: return i, model.transform.view(load_image(Path(folder, names[i]))), None
+        except UnusableImage as e: return i, None, e.reason
+    def compute(todo):    # yields rows, (B, D)
+        views = in_threads(view, todo, ahead=128)
+        for batch in chunked(progress(views, f'indexing {len(todo):,} images', len(todo)), 64):
+            vectors = torch.zeros(len(batch), model.width)    # (B, D)
+            good = [k for k,(_,_,why) in enumerate(batch) if why is None]
+            if good: vectors[good] = F.normalize(model.embed_views([batch[k][1] for k in good]), dim=1)
+            bad.update({items[i]: why for i,_,why in batch if why is not None})
+            if len(good) < len(batch): write_json(Path(where)/'skipped.json', bad)
+            yield [i for i,*_ in batch], vectors.numpy()
     key = dict(weights=state_fingerprint(model.model), size=model.config['image_size'],
                precision=model.device.computes_in)
     dtype = model.device.stores_in
@@ -161,16 +153,14 @@ def terms_of(
 )->list:       # (1 or -1, sentence or path) of each
     "The queries that a line of words consists of"
     if isinstance(query, str): return [(1, query)]
-    terms = [(1, [])]    # sign, words
+    terms = [('+', [])]    # sign, words
     for word in query:
-        if word in ('+', '-'): terms.append((1 if word == '+' else -1, []))
+        if word in ('+', '-'): terms.append((word, []))
         else: terms[-1][1].append(word)
     if not terms[0][1]: terms = terms[1:]    # the line begins with a sign
-    for sign,words in terms:
-        if words: continue
-        what = f'a sentence or an image is missing next to {"+" if sign > 0 else "-"}'
-        raise LabError(f'{" ".join(query)}: {what}')
-    return [(sign, ' '.join(words)) for sign,words in terms]
+    alone = [sign for sign,words in terms if not words]
+    if alone: raise LabError(f'{" ".join(query)}: a sentence or an image is missing next to {alone[0]}')
+    return [(1 if sign == '+' else -1, ' '.join(words)) for sign,words in terms]
 
 # %% ../../nbs/apps/search.ipynb #34bb0002
 def embed_queries(
@@ -188,10 +178,7 @@ def embed_queries(
 ALIKE = 40
 
 # %% ../../nbs/apps/search.ipynb #34bb00bc
-def tiny(
-    path:str|Path,  # an image file
-)->np.ndarray:      # (16, 16, 3), None if it cannot be read
-    "An image at 16 by 16 pixels"
+def _tiny(path):    # (16, 16, 3), None if it cannot be read
     try: image = load_image(path)
     except UnusableImage: return None
     return np.asarray(image.resize((16, 16), Image.Resampling.BOX), dtype=np.int16)
@@ -209,7 +196,7 @@ def fold_alike(
     while True:
         near, kept = find(n), []
         for name,cosine in near:
-            if name not in copies: copies[name] = tiny(index.folder/name)
+            if name not in copies: copies[name] = _tiny(index.folder/name)
             same = next((k for k in kept if _alike(copies[name], copies[k[0]])), None)
             if same: same[2] += 1
             else: kept.append([name, cosine, 0])
@@ -220,7 +207,7 @@ def fold_alike(
 @rc_context(STYLE)
 def answers_figure(
     folder:str|Path,  # where the images are
-    answers:list,     # (path below the folder, cosine), best first
+    answers:list,     # (path below the folder, cosine, what else there is), best first
     title:str,        # above the figure
     columns:int=5,    # images per row
 )->Figure:
@@ -228,7 +215,7 @@ def answers_figure(
     rows = -(-len(answers)//columns)
     fig, axes = figure(9, 2.1*rows + .4, title, rows, columns)
     for ax in axes.flat: ax.axis('off')
-    for ax,(name,cosine) in zip(axes.flat, answers):
+    for ax,(name,cosine,*_) in zip(axes.flat, answers):
         ax.imshow(load_image(Path(folder, name)))
         ax.set_title(f'{cosine:.3f}\n{safe_text(Path(name).name, 28)}', fontsize=7.5, color='black')
     return fig
@@ -244,8 +231,7 @@ def keys_of(
 def _graph(file, width):    # from its file, or a new one where there is none or it is damaged
     try: from usearch.index import Index
     except ImportError:
-        why = 'needs a package that is not installed: pip install usearch'
-        raise LabError(f'`approximate` {why}') from None
+        raise LabError('`approximate` needs a package that is not installed: pip install usearch') from None
     try:
         if file.exists() and (graph := Index.restore(str(file))) is not None: return graph
     except (RuntimeError, ValueError): pass
@@ -263,9 +249,7 @@ def approximate_index(
     gone = np.setdiff1d(known, keys[usable])
     new = np.flatnonzero(usable & ~np.isin(keys, known))    # rows
     if len(gone): graph.remove(gone)
-    for i in range(0, len(new), 2**14):
-        rows = new[i:i+2**14]
-        graph.add(keys[rows], index.vectors[rows].numpy())
+    for rows in chunked(new, 2**14): graph.add(keys[rows], index.vectors[rows].numpy())
     if len(gone) or len(new):
         with whole_file(file) as part: graph.save(str(part))
     return graph
