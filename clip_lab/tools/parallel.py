@@ -83,12 +83,10 @@ def sum_gradients(
 def pairs_of_process(
     picture,             # (B,) place of each pair's image in the group
     number:int=None,     # of the process; None: this one
-    processes:int=None,  # how many there are; None: as many as there are now
+    processes:int=None,  # how many there are, if `number` is given
 )->np.ndarray:           # places in the batch
     "The pairs of a batch that a process works on"
-    this, count = process()
-    if number is not None: this = number
-    if processes is not None: count = processes
+    this, count = process() if number is None else (number, processes)
     return np.flatnonzero(np.asarray(picture) % count == this)
 
 # %% ../../nbs/tools/parallel.ipynb #ae10bcef
