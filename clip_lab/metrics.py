@@ -108,11 +108,9 @@ def metrics_of(
     if not len(ks) or any(k < 1 or k != int(k) for k in ks):
         raise ValueError(f'every k of `ks` must be a whole number from 1, not {tuple(ks)}')
     recalls = {f'{direction}_R@{k}': r.recall(int(k)) for direction,r in ranks.items() for k in ks}
-    of_ranks = {}
-    for direction,r in ranks.items():
-        expected = r.ranks().numpy()
-        of_ranks[f'{direction}_medr'] = float(np.median(expected))
-        of_ranks[f'{direction}_meanr'] = float(np.mean(expected))
+    averages = dict(medr=np.median, meanr=np.mean)
+    of_ranks = {f'{direction}_{name}': float(average(r.ranks().numpy()))
+                for direction,r in ranks.items() for name,average in averages.items()}
     return recalls | of_ranks | dict(mR=sum(recalls.values())/len(recalls), rsum=sum(recalls.values()))
 
 # %% ../nbs/08_metrics.ipynb #4a51c0de
@@ -167,15 +165,14 @@ def hits_by_image(
     n_images:int,              # in the gallery
 ):                             # hits (M, 6) and queries (M, 6), one column for each of `COLUMNS`
     "Hits and queries of each image"
-    hits, queries = np.zeros((2, n_images, len(COLUMNS)))
-    for i,direction in enumerate(DIRECTIONS):
+    hits, queries = [], []
+    for direction in DIRECTIONS:
         found = ranks[direction]
         one_per_caption = len(found.above) == len(image_of_text)
         image = image_of_text if one_per_caption else np.unique(image_of_text)      # (Q,) of each query
-        for j,k in enumerate(KS, len(KS)*i):
-            hits[:, j] = np.bincount(image, found.hits(k), n_images)
-            queries[:, j] = np.bincount(image, minlength=n_images)
-    return hits, queries
+        hits += [np.bincount(image, found.hits(k), n_images) for k in KS]
+        queries += [np.bincount(image, minlength=n_images).astype(float)]*len(KS)
+    return np.stack(hits, 1), np.stack(queries, 1)
 
 # %% ../nbs/08_metrics.ipynb #ed2a7daa
 MEASURES = COLUMNS + ['mR']

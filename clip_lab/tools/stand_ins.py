@@ -23,8 +23,7 @@ def save_stand_ins(
         torch.manual_seed(seed)
         save_file(torchvision.models.resnet50().state_dict(), folder/'resnet50.safetensors')
         CLIPTextModelWithProjection(CLIPTextConfig()).save_pretrained(folder/'clip-text')
-    characters = [chr(c) for c in range(33, 127)]
-    letters = characters + [c + '</w>' for c in characters]
+    letters = [chr(c) + end for end in ('', '</w>') for c in range(33, 127)]
     vocab = {c: i for i,c in enumerate(letters)} | {'<|startoftext|>': 49406, '<|endoftext|>': 49407}
     CLIPTokenizer(vocab=vocab, merges=[], model_max_length=77).save_pretrained(folder/'clip-text')
     return folder
