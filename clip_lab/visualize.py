@@ -65,10 +65,9 @@ def figure(
 def save_figure(
     fig:Figure,     # a figure
     path:str|Path,  # the file
-    dpi:int=150,    # dots per inch
 ):
     "Write a figure as PNG, whole or not at all"
-    with whole_file(path) as part: fig.savefig(part, format='png', dpi=dpi)
+    with whole_file(path) as part: fig.savefig(part, format='png', dpi=150)
 
 # %% ../nbs/12_visualize.ipynb #d3e9867a
 def try_figure(
@@ -175,11 +174,10 @@ def loss_curves(
 # %% ../nbs/12_visualize.ipynb #daa5c72a
 @rc_context(STYLE)
 def compare_curves(
-    histories:dict,                                    # name of the experiment -> history
-    title:str='Validation, experiment by experiment',  # above the figure
+    histories:dict,  # name of the experiment -> history
 )->Figure:
     "Validation loss and recall of up to five experiments"
-    fig, ((loss, recall),) = figure(8.5, 3.3, title, 1, 2)
+    fig, ((loss, recall),) = figure(8.5, 3.3, 'Validation, experiment by experiment', 1, 2)
     for (name, history),color,marker in zip(histories.items(), (GREY, BLUE, RED, GREEN, ORANGE), 'osv^D'):
         loss.plot(history.epoch, history.val_loss, marker+'-', color=color, ms=4, label=name)
         recall.plot(history.epoch, history['t2i_R@1'], marker+'-', color=color, ms=4, label=name)
@@ -217,11 +215,10 @@ def top_retrievals(
 def best_typical_worst(
     ranks:Ranks,  # of all queries
     n:int=2,      # of each
-    seed:int=0,   # of the order of equal ranks
 ):                # rows of queries (3n,), their labels
     "Queries from the beginning, the middle and the end of the list sorted by rank"
     values = ranks.ranks().numpy()                               # (Q,)
-    noise = np.random.default_rng(seed).random(len(values))      # (Q,) puts equal ranks in random order
+    noise = np.random.default_rng(0).random(len(values))         # (Q,) puts equal ranks in random order
     order = np.lexsort((noise, values))                          # (Q,)
     n = min(n, len(values)//3 or 1)
     middle = (len(values) - n)//2
