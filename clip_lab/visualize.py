@@ -144,15 +144,6 @@ def _finish_curves(*axes):
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.legend(fontsize=8)
 
-def _draw_losses(ax, history, batch_size):
-    best = history.val_loss.idxmin()
-    epoch, loss = history.epoch[best], history.val_loss[best]
-    training, validation = f'train (batches of {batch_size})', 'validation (batches of 32)'
-    ax.plot(history.epoch, history.train_loss, 'o-', color=BLUE, ms=4, label=training)
-    ax.plot(history.epoch, history.val_loss, 's-', color=ORANGE, ms=4, label=validation)
-    ax.plot(epoch, loss, '*', color=RED, ms=13, label=f'best: epoch {epoch}, {loss:.2f}')
-    ax.set(title='InfoNCE loss', xlabel='epoch', ylim=0)
-
 # %% ../nbs/12_visualize.ipynb #7e84d4a2
 @rc_context(STYLE)
 def loss_curves(
@@ -162,7 +153,13 @@ def loss_curves(
 )->Figure:
     "Training and validation loss, and validation recall, over the epochs"
     fig, ((loss, recall),) = figure(8.5, 3.3, title, 1, 2)
-    _draw_losses(loss, history, batch_size)
+    best = history.val_loss.idxmin()
+    epoch, lowest = history.epoch[best], history.val_loss[best]
+    training = f'train (batches of {batch_size})'
+    loss.plot(history.epoch, history.train_loss, 'o-', color=BLUE, ms=4, label=training)
+    loss.plot(history.epoch, history.val_loss, 's-', color=ORANGE, ms=4, label='validation (batches of 32)')
+    loss.plot(epoch, lowest, '*', color=RED, ms=13, label=f'best: epoch {epoch}, {lowest:.2f}')
+    loss.set(title='InfoNCE loss', xlabel='epoch', ylim=0)
     for direction,color,marker in (('i2t', GREEN, '^'), ('t2i', RED, 'v')):
         for k,line in ((1, '-'), (10, ':')):
             values, label = history[f'{direction}_R@{k}'], f'{DIRECTIONS[direction]} R@{k}'

@@ -72,6 +72,8 @@ class Run:
         return all(self.path(part).exists() for part in parts)
 
 # %% ../../nbs/tools/run.ipynb #6fbaa566
+_READERS = {'.json': load_json, '.csv': pd.read_csv, '.safetensors': load_tensors, '.txt': Path.read_text}
+
 @patch
 def read(self:Run,
     part:str,   # a key of `FILES`
@@ -81,10 +83,7 @@ def read(self:Run,
     path = self.path(part)
     if not path.exists():
         raise LabError(f'{path}: not there; the run is not finished, start its command again to finish it')
-    if path.suffix == '.json': return load_json(path)
-    if path.suffix == '.csv': return pd.read_csv(path, **options)
-    if path.suffix == '.safetensors': return load_tensors(path)
-    return path.read_text()
+    return _READERS[path.suffix](path, **options)
 
 # %% ../../nbs/tools/run.ipynb #1344ecdc
 @patch
