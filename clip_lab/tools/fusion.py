@@ -7,6 +7,7 @@ __all__ = ['CLIPS', 'fold_batchnorm', 'FusedConv', 'fuse_convolutions']
 
 # %% ../../nbs/tools/fusion.ipynb #fu510004
 import copy
+from itertools import pairwise
 import torch
 from timm.layers import Conv2dSame
 from torch import nn
@@ -19,8 +20,7 @@ def fold_batchnorm(
     "Merge each BatchNorm into the convolution before it"
     module = copy.deepcopy(module)
     for parent in list(module.modules()):
-        children = list(parent.named_children())
-        for (conv_name, conv), (name, norm) in zip(children, children[1:]):
+        for (conv_name, conv), (name, norm) in pairwise([*parent.named_children()]):
             if not (isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)): continue
             setattr(parent, conv_name, fuse_conv_bn_eval(conv, norm))
             setattr(parent, name, getattr(norm, 'act', nn.Identity()))    # timm's has an activation
@@ -70,8 +70,7 @@ def fuse_convolutions(
 )->nn.Module:          # the same
     "Replace each convolution and the ReLU after it by a `FusedConv`"
     for parent in list(module.modules()):
-        children = list(parent.named_children())
-        for (name, conv), (after, act) in zip(children, [*children[1:], ('', None)]):
+        for (name, conv), (after, act) in pairwise([*parent.named_children(), ('', None)]):
             if not _can_fuse(conv): continue
             setattr(parent, name, FusedConv(conv, act))
             if type(act) in CLIPS: setattr(parent, after, nn.Identity())
