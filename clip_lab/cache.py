@@ -87,12 +87,6 @@ def append(self:VectorFile,
     self.row_of.update(zip(names, range(self.end, stop)))
     self.end = stop
 
-# %% ../nbs/03_cache.ipynb #a3000014
-def _read_block(f, start, stop, sha, record):    # (B,) records, None if they are damaged
-    f.seek(start*record.itemsize)
-    content = f.read((stop-start)*record.itemsize)
-    return np.frombuffer(content, record) if hashlib.sha256(content).hexdigest() == sha else None
-
 # %% ../nbs/03_cache.ipynb #c110ab5e
 @patch
 def load(self:VectorFile)->VectorFile:
@@ -104,10 +98,11 @@ def load(self:VectorFile)->VectorFile:
     with f:
         for start,stop,sha in progress(said.get('blocks', []) if ours else [], 'checking the cache'):
             self.end = max(self.end, stop)
-            records = _read_block(f, start, stop, sha, self.record)
-            if records is None: continue
+            f.seek(start*self.record.itemsize)
+            content = f.read((stop-start)*self.record.itemsize)
+            if hashlib.sha256(content).hexdigest() != sha: continue    # damaged
             self.blocks.append([start, stop, sha])
-            self.row_of.update(zip(records['item'].tolist(), range(start, stop)))
+            self.row_of.update(zip(np.frombuffer(content, self.record)['item'].tolist(), range(start, stop)))
     if not self.blocks: self.end = 0
     return self
 

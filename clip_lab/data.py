@@ -11,7 +11,7 @@ import hashlib, json, os
 from dataclasses import dataclass, replace
 from itertools import compress
 from pathlib import Path
-import numpy as np
+import numpy as np, pandas as pd
 from .tools.files import is_inside, LabError, load_json, whole_file
 
 # %% ../nbs/00_data.ipynb #92eaa485
@@ -89,8 +89,7 @@ def read_captions(
     row = {}
     for i,(id,_) in enumerate(images): row.setdefault(id, i)    # of a repeated id, the first counts
     return CaptionDataset(
-        folder=Path(folder),
-        image_ids=np.array([id for id,_ in images], dtype=np.int64),
+        folder=Path(folder), image_ids=np.array([id for id,_ in images], dtype=np.int64),
         file_names=[name for _,name in images],
         caption_ids=np.array([id for id,_,_ in texts], dtype=np.int64),
         captions=[text if isinstance(text, str) else '' for _,_,text in texts],
@@ -132,8 +131,8 @@ def find_split(
                        'or leave `data` out to use the embedded set')
     files = caption_files(root, split, year)
     if not files:
-        wanted = f'annotations/captions_{split}{year or "*"}.json'
-        raise LabError(f'{root}: no captions file {wanted}; a COCO folder has one for train and one for val')
+        raise LabError(f'{root}: no captions file annotations/captions_{split}{year or "*"}.json; '
+                       'a COCO folder has one for train and one for val')
     if len(files) > 1:
         names = ' and '.join(f.name for f in files)
         raise LabError(f'{files[0].parent}: {names} both fit {split!r}; keep one of them there')
@@ -155,11 +154,8 @@ def read_split(
 
 # %% ../nbs/00_data.ipynb #a000000c
 def _number_in_image(data):    # (N,) 0 for an image's first caption by annotation id, 1 for its second...
-    order = np.lexsort((data.caption_ids, data.image_of_text))       # (N,) by image, then by annotation id
-    image = data.image_of_text[order]                                # (N,) sorted
-    number = np.empty(len(order), dtype=np.int64)
-    number[order] = np.arange(len(order)) - np.searchsorted(image, image)
-    return number
+    images = pd.Series(data.image_of_text)[np.argsort(data.caption_ids, kind='stable')]    # by annotation id
+    return images.groupby(images).cumcount().sort_index().to_numpy()
 
 # %% ../nbs/00_data.ipynb #15d62ced
 def choose_subset(

@@ -81,7 +81,7 @@ class _LogitTile(NamedTuple):
     same: torch.Tensor       # (T, T) pairs of the same image; None without ids
 
 # %% ../nbs/07_loss.ipynb #0a7c1e05
-def _tiles(image, text, scale, ids, masked):
+def _tiles(image, text, scale, ids, count):    # ids without counts: an image's other captions are masked
     parts = [slice(i, i + LOSS_TILE) for i in range(0, len(image), LOSS_TILE)]
     for rows in parts:
         u = F.normalize(image[rows], dim=1)
@@ -90,22 +90,21 @@ def _tiles(image, text, scale, ids, masked):
             cosines = u @ v.T
             logits = cosines * scale
             same = None if ids is None else ids[rows, None] == ids[None, columns]
-            if masked:
+            if same is not None and count is None:
                 if rows == columns: same.fill_diagonal_(False)
                 logits.masked_fill_(same, -math.inf)
             yield _LogitTile(rows, columns, u, v, cosines, logits, same)
 
 # %% ../nbs/07_loss.ipynb #1cdd2ba3
 def _forward(image, text, scale, ids, count):    # -> loss (), r (N,), c (N,)
-    n, masked = len(image), ids is not None and count is None
-    r, c = image.new_full((2, n), -math.inf)     # logarithms of the sums of rows and of columns, so far
-    right = 0.                                   # sum of the targets' logits
-    for tile in _tiles(image, text, scale, ids, masked):
+    r, c = image.new_full((2, len(image)), -math.inf)    # logarithms of the sums of rows and columns, so far
+    right = 0.                                           # sum of the targets' logits
+    for tile in _tiles(image, text, scale, ids, count):
         r[tile.rows] = torch.logaddexp(r[tile.rows], tile.logits.logsumexp(1))
         c[tile.columns] = torch.logaddexp(c[tile.columns], tile.logits.logsumexp(0))
         if count is not None: right += (tile.logits * tile.same / count[tile.rows, None]).sum()
         elif tile.rows == tile.columns: right += tile.logits.diagonal().sum()
-    return (r.sum() + c.sum())/(2*n) - right/n, r, c
+    return (r.sum() + c.sum())/(2*len(image)) - right/len(image), r, c
 
 # %% ../nbs/07_loss.ipynb #0a7c1e08
 def _logit_gradient(tile, r, c, count):    # (T, T) times 2N
@@ -133,9 +132,8 @@ class _TiledLoss(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient):
         image, text, scale, ids, count, r, c = ctx.saved_tensors
-        masked = ids is not None and count is None
         d_image, d_text, d_scale = torch.zeros_like(image), torch.zeros_like(text), torch.zeros_like(scale)
-        for tile in _tiles(image, text, scale, ids, masked):
+        for tile in _tiles(image, text, scale, ids, count):
             d = _logit_gradient(tile, r, c, count)
             d_scale += (d*tile.cosines).sum()
             d_image[tile.rows].addmm_(d, tile.text)

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['TIE', 'DIRECTIONS', 'KS', 'COLUMNS', 'MEASURES', 'FEWEST', 'BLOCK', 'TILE', 'PROTOCOLS', 'recall_by_sorting',
            'simple_ranks', 'Ranks', 'ranks_with_ties', 'brute_force_ranks', 'metrics_of', 'perfect_ranks',
-           'chance_ranks', 'hits_by_image', 'bootstrap', 'interval', 'unique_ranks', 'paired_ranks', 'retrieval_ranks',
-           'retrieval_metrics', 'fold_metrics']
+           'chance_ranks', 'hits_by_image', 'bootstrap', 'interval', 'retrieval_ranks', 'retrieval_metrics',
+           'fold_metrics']
 
 # %% ../nbs/08_metrics.ipynb #fac4b874
 import math
@@ -108,11 +108,9 @@ def metrics_of(
     if not len(ks) or any(k < 1 or k != int(k) for k in ks):
         raise ValueError(f'every k of `ks` must be a whole number from 1, not {tuple(ks)}')
     recalls = {f'{direction}_R@{k}': r.recall(int(k)) for direction,r in ranks.items() for k in ks}
-    of_ranks = {}
-    for direction,r in ranks.items():
-        expected = r.ranks().numpy()
-        of_ranks[f'{direction}_medr'] = float(np.median(expected))
-        of_ranks[f'{direction}_meanr'] = float(np.mean(expected))
+    averages = dict(medr=np.median, meanr=np.mean)
+    of_ranks = {f'{direction}_{name}': float(average(r.ranks().numpy()))
+                for direction,r in ranks.items() for name,average in averages.items()}
     return recalls | of_ranks | dict(mR=sum(recalls.values())/len(recalls), rsum=sum(recalls.values()))
 
 # %% ../nbs/08_metrics.ipynb #4a51c0de
@@ -167,15 +165,14 @@ def hits_by_image(
     n_images:int,              # in the gallery
 ):                             # hits (M, 6) and queries (M, 6), one column for each of `COLUMNS`
     "Hits and queries of each image"
-    hits, queries = np.zeros((2, n_images, len(COLUMNS)))
-    for i,direction in enumerate(DIRECTIONS):
+    hits, queries = [], []
+    for direction in DIRECTIONS:
         found = ranks[direction]
         one_per_caption = len(found.above) == len(image_of_text)
         image = image_of_text if one_per_caption else np.unique(image_of_text)      # (Q,) of each query
-        for j,k in enumerate(KS, len(KS)*i):
-            hits[:, j] = np.bincount(image, found.hits(k), n_images)
-            queries[:, j] = np.bincount(image, minlength=n_images)
-    return hits, queries
+        hits += [np.bincount(image, found.hits(k), n_images) for k in KS]
+        queries += [np.bincount(image, minlength=n_images).astype(float)]*len(KS)
+    return np.stack(hits, 1), np.stack(queries, 1)
 
 # %% ../nbs/08_metrics.ipynb #ed2a7daa
 MEASURES = COLUMNS + ['mR']
@@ -255,40 +252,33 @@ class _Count:
     def __init__(self, right, weight, by_caption):    # (Q,), (G,), whether the queries are captions
         self.right, self.weight, self.by_caption = right, weight.double(), by_caption
         self.above, self.tied = torch.zeros(2, len(right), dtype=torch.float64, device=right.device)
-        self.doubtful = []                            # of each tile: captions (P,) and images (P,)
 
+    def _order(self, captions, images):               # -> queries, entries of the gallery
+        return (captions, images) if self.by_caption else (images, captions)
     def _sum(self, mask, entries):                    # (B, C) -> (B,) or (C,)
         weight = self.weight[entries].to(mask.dtype)
         return mask @ weight if self.by_caption else weight @ mask
     def add(self, tile, doubt):
-        "Compare a tile, and note the pairs in doubt"
-        queries, entries = (tile.rows, tile.columns) if self.by_caption else (tile.columns, tile.rows)
+        "Compare a tile"
+        queries, entries = self._order(tile.rows, tile.columns)
         right = self.right[queries, None] if self.by_caption else self.right[queries]
         higher, doubtful = _compare(tile.scores, right.float(), doubt, tile.space)
         if len(doubtful) > max(64, higher.numel()//256):
             return self._add_exactly(tile, right, queries, entries)
         self.above[queries] += self._sum(higher, entries)
         width = higher.shape[1]
-        self.doubtful.append((doubtful//width + tile.rows.start, doubtful % width + tile.columns.start))
+        for part in doubtful.split(BLOCK): self._add_pairs(tile, part//width, part % width)
     def _add_exactly(self, tile, right, queries, entries):
         lead = tile.text @ _unit_rows(tile.image, 'image_emb', right.device).T - right
         self.above[queries] += self._sum((lead > TIE).double(), entries)
         self.tied[queries] += self._sum((lead.abs() <= TIE).double(), entries)
-
-# %% ../nbs/08_metrics.ipynb #64e5f2ab
-def _settle(count, first, text, image, row, own):    # first caption of the block, and its (B, D) unit vectors
-    if not count.doubtful: return
-    captions, images = (torch.cat(parts) for parts in zip(*count.doubtful))      # (P,) pairs in doubt
-    count.doubtful = []
-    exact = own[captions]                                                        # (P,) right for own images
-    others = (row[captions] != images).nonzero()[:, 0]                           # the rest is computed
-    for part in others.split(BLOCK):
-        embeddings = _unit_rows(_rows(image, images[part]), 'image_emb', row.device)
-        exact[part] = torch.linalg.vecdot(text[captions[part] - first], embeddings)
-    queries, entries = (captions, images) if count.by_caption else (images, captions)
-    lead, weight = exact - count.right[queries], count.weight[entries]
-    count.above.index_add_(0, queries, weight * (lead > TIE))
-    count.tied.index_add_(0, queries, weight * (lead.abs() <= TIE))
+    def _add_pairs(self, tile, captions, images):     # (P,) each, counted from where the tile begins
+        embeddings = _unit_rows(_rows(tile.image, images), 'image_emb', tile.text.device)
+        exact = torch.linalg.vecdot(tile.text[captions], embeddings)
+        queries, entries = self._order(captions + tile.rows.start, images + tile.columns.start)
+        lead, weight = exact - self.right[queries], self.weight[entries]
+        self.above.index_add_(0, queries, weight * (lead > TIE))
+        self.tied.index_add_(0, queries, weight * (lead.abs() <= TIE))
 
 # %% ../nbs/08_metrics.ipynb #64e5f2ad
 def _sizes(device, block, n_texts, n_images):    # captions and images whose scores are held at once
@@ -308,9 +298,9 @@ def _full_float32():    # no bfloat16 or TF32 in its place, whatever the program
 
 # %% ../nbs/08_metrics.ipynb #64e5f2ae
 @_full_float32()
-def _compare_all(counts, image, text, row, own, block):
+def _compare_all(counts, image, text, block):
     "Compare every caption with every image, tile by tile, once for all `counts`"
-    device = row.device
+    device = counts[0].right.device
     doubt = 2**-23 * (image.shape[1]**.5 + 4)                        # what rounding may change in a cosine
     parts = (image[i:i+BLOCK] for i in range(0, len(image), BLOCK))
     gallery = torch.cat([_unit_rows(part, 'image_emb', device).float() for part in parts])           # (M, D)
@@ -326,57 +316,43 @@ def _compare_all(counts, image, text, row, own, block):
             scores = torch.mm(query, gallery[columns].T, out=views[0] if views else None)            # (B, C)
             this = _Tile(rows, columns, unit, image[columns], scores, views[1:])
             for count in counts: count.add(this, doubt)
-        for count in counts: _settle(count, i, unit, image, row, own)
 
 # %% ../nbs/08_metrics.ipynb #9487bbbc
-def unique_ranks(
-    image,             # (M, D) of any length
-    text,              # (N, D) of any length
-    row:torch.Tensor,  # (N,) row of each caption's image
-    block:int=None,    # captions per block
-):                     # image to text, text to image
+def _unique_ranks(image, text, row, block=None):    # checked inputs -> image to text, text to image
     "Ranks in a gallery where each image occurs once"
     own = _own_scores(image, text, row)                                                     # (N,)
     best = own.new_full((len(image),), -torch.inf).scatter_reduce(0, row, own, 'amax')      # (M,)
     right = torch.zeros_like(best).index_add(0, row, (own >= best[row] - TIE).double())     # (M,) mostly 1
     i2t = _Count(best, own.new_ones(len(text)), by_caption=False)
     t2i = _Count(own, own.new_ones(len(image)), by_caption=True)
-    _compare_all((i2t, t2i), image, text, row, own, block)
+    _compare_all((i2t, t2i), image, text, block)
     asked = torch.bincount(row, minlength=len(image)) > 0                                   # (M,)
     i2t_ranks = Ranks(i2t.above[asked], (i2t.tied - right)[asked], right[asked])
     return i2t_ranks, Ranks(t2i.above, t2i.tied - 1, torch.ones_like(own))
 
 # %% ../nbs/08_metrics.ipynb #8a0c2e13
-def _nth_caption(row, n_captions):    # (N,) 0 for the first caption of its image, 1 for the second, ...
-    order = torch.argsort(row, stable=True)                 # captions, grouped by image
-    start = n_captions.cumsum(0) - n_captions               # (M,) where the group of an image begins
-    nth = torch.empty_like(row)
-    nth[order] = torch.arange(len(row), device=row.device) - start[row[order]]
-    return nth
+def _nth_caption(row):    # (N,) 0 for the first caption of its image, 1 for the second, ...
+    image = pd.Series(row.cpu().numpy())
+    return torch.tensor(image.groupby(image).cumcount().to_numpy(), device=row.device)
 
 # %% ../nbs/08_metrics.ipynb #238818d2
-def paired_ranks(
-    image,             # (M, D) of any length
-    text,              # (N, D) of any length
-    row:torch.Tensor,  # (N,) row of each caption's image
-    block:int=None,    # captions per block
-):                     # image to text, text to image
+def _paired_ranks(image, text, row, block=None):    # checked inputs -> image to text, text to image
     "Ranks in the N x N gallery of pairs, where only the own pair is right"
     own = _own_scores(image, text, row)                                     # (N,)
     n_captions = torch.bincount(row, minlength=len(image))                  # (M,)
-    nth = _nth_caption(row, n_captions)                                     # (N,)
+    nth = _nth_caption(row)                                                 # (N,)
     right = own.new_full((int(n_captions.max()), len(image)), torch.inf)    # (C, M)
     right[nth, row] = own                                                   # row n: of images' nth captions
     i2t = [_Count(scores, own.new_ones(len(text)), by_caption=False) for scores in right]
     t2i = _Count(own, n_captions, by_caption=True)
-    _compare_all((*i2t, t2i), image, text, row, own, block)
+    _compare_all((*i2t, t2i), image, text, block)
     above = torch.stack([count.above for count in i2t])[nth, row]           # (N,)
     tied = torch.stack([count.tied for count in i2t])[nth, row]             # (N,)
     i2t_ranks = Ranks(above, tied - 1, torch.ones_like(own))
     return i2t_ranks, Ranks(t2i.above, t2i.tied - 1, torch.ones_like(own))
 
 # %% ../nbs/08_metrics.ipynb #d40d24f7
-PROTOCOLS = dict(unique=unique_ranks, paired=paired_ranks)
+PROTOCOLS = dict(unique=_unique_ranks, paired=_paired_ranks)
 
 def _checked(image_emb, text_emb, image_of_text):
     image, text = (x if hasattr(x, 'shape') else np.array(x, dtype=np.float64) for x in (image_emb, text_emb))

@@ -65,10 +65,9 @@ def figure(
 def save_figure(
     fig:Figure,     # a figure
     path:str|Path,  # the file
-    dpi:int=150,    # dots per inch
 ):
     "Write a figure as PNG, whole or not at all"
-    with whole_file(path) as part: fig.savefig(part, format='png', dpi=dpi)
+    with whole_file(path) as part: fig.savefig(part, format='png', dpi=150)
 
 # %% ../nbs/12_visualize.ipynb #d3e9867a
 def try_figure(
@@ -145,15 +144,6 @@ def _finish_curves(*axes):
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.legend(fontsize=8)
 
-def _draw_losses(ax, history, batch_size):
-    best = history.val_loss.idxmin()
-    epoch, loss = history.epoch[best], history.val_loss[best]
-    training, validation = f'train (batches of {batch_size})', 'validation (batches of 32)'
-    ax.plot(history.epoch, history.train_loss, 'o-', color=BLUE, ms=4, label=training)
-    ax.plot(history.epoch, history.val_loss, 's-', color=ORANGE, ms=4, label=validation)
-    ax.plot(epoch, loss, '*', color=RED, ms=13, label=f'best: epoch {epoch}, {loss:.2f}')
-    ax.set(title='InfoNCE loss', xlabel='epoch', ylim=0)
-
 # %% ../nbs/12_visualize.ipynb #7e84d4a2
 @rc_context(STYLE)
 def loss_curves(
@@ -163,7 +153,13 @@ def loss_curves(
 )->Figure:
     "Training and validation loss, and validation recall, over the epochs"
     fig, ((loss, recall),) = figure(8.5, 3.3, title, 1, 2)
-    _draw_losses(loss, history, batch_size)
+    best = history.val_loss.idxmin()
+    epoch, lowest = history.epoch[best], history.val_loss[best]
+    training = f'train (batches of {batch_size})'
+    loss.plot(history.epoch, history.train_loss, 'o-', color=BLUE, ms=4, label=training)
+    loss.plot(history.epoch, history.val_loss, 's-', color=ORANGE, ms=4, label='validation (batches of 32)')
+    loss.plot(epoch, lowest, '*', color=RED, ms=13, label=f'best: epoch {epoch}, {lowest:.2f}')
+    loss.set(title='InfoNCE loss', xlabel='epoch', ylim=0)
     for direction,color,marker in (('i2t', GREEN, '^'), ('t2i', RED, 'v')):
         for k,line in ((1, '-'), (10, ':')):
             values, label = history[f'{direction}_R@{k}'], f'{DIRECTIONS[direction]} R@{k}'
@@ -175,11 +171,10 @@ def loss_curves(
 # %% ../nbs/12_visualize.ipynb #daa5c72a
 @rc_context(STYLE)
 def compare_curves(
-    histories:dict,                                    # name of the experiment -> history
-    title:str='Validation, experiment by experiment',  # above the figure
+    histories:dict,  # name of the experiment -> history
 )->Figure:
     "Validation loss and recall of up to five experiments"
-    fig, ((loss, recall),) = figure(8.5, 3.3, title, 1, 2)
+    fig, ((loss, recall),) = figure(8.5, 3.3, 'Validation, experiment by experiment', 1, 2)
     for (name, history),color,marker in zip(histories.items(), (GREY, BLUE, RED, GREEN, ORANGE), 'osv^D'):
         loss.plot(history.epoch, history.val_loss, marker+'-', color=color, ms=4, label=name)
         recall.plot(history.epoch, history['t2i_R@1'], marker+'-', color=color, ms=4, label=name)
@@ -217,11 +212,10 @@ def top_retrievals(
 def best_typical_worst(
     ranks:Ranks,  # of all queries
     n:int=2,      # of each
-    seed:int=0,   # of the order of equal ranks
 ):                # rows of queries (3n,), their labels
     "Queries from the beginning, the middle and the end of the list sorted by rank"
     values = ranks.ranks().numpy()                               # (Q,)
-    noise = np.random.default_rng(seed).random(len(values))      # (Q,) puts equal ranks in random order
+    noise = np.random.default_rng(0).random(len(values))         # (Q,) puts equal ranks in random order
     order = np.lexsort((noise, values))                          # (Q,)
     n = min(n, len(values)//3 or 1)
     middle = (len(values) - n)//2

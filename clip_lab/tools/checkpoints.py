@@ -117,11 +117,10 @@ def load_checkpoint(
     for file in (Path(folder)/CHECKPOINT, Path(folder)/PREVIOUS_CHECKPOINT):
         if not file.exists(): continue
         try: checkpoint = load_tensors(file)
-        except LabError as e:
-            damaged.append(e)
-            continue
-        if damaged:
-            print(f'clip_lab: {str(damaged[0]).split(";")[0]}; going on from {file}', file=sys.stderr)
-            (Path(folder)/CHECKPOINT).unlink(missing_ok=True)    # or it becomes the previous one
-        return checkpoint
+        except LabError as e: damaged.append(e)
+        else:
+            if damaged:
+                print(f'clip_lab: {str(damaged[0]).split(";")[0]}; going on from {file}', file=sys.stderr)
+                (Path(folder)/CHECKPOINT).unlink(missing_ok=True)    # or it becomes the previous one
+            return checkpoint
     if damaged: raise damaged[0]

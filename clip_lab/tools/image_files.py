@@ -68,19 +68,15 @@ HEIC = '.heic', '.heif'
 
 def image_suffixes()->tuple:    # in lower case
     "The endings of the files that `read_image` may be able to read"
-    Image.init()
     readable = [s for s,f in Image.registered_extensions().items() if f in Image.OPEN and f not in FOREIGN]
     return *readable, *HEIC
 
-# %% ../../nbs/tools/image_files.ipynb #e1ae1d9b
-def _open_heic(path):    # Apple's format, whose decoder is a package of its own
-    try: from pillow_heif import register_heif_opener
-    except ImportError: raise UnusableImage(path, 'HEIC; pip install pillow-heif to read it') from None
-    register_heif_opener()
-
 # %% ../../nbs/tools/image_files.ipynb #e1ae1ddc
 def _open(path):
-    if str(path).lower().endswith(HEIC): _open_heic(path)
+    if str(path).lower().endswith(HEIC):    # Apple's format, whose decoder is a package of its own
+        try: from pillow_heif import register_heif_opener
+        except ImportError: raise UnusableImage(path, 'HEIC; pip install pillow-heif to read it') from None
+        register_heif_opener()
     Image.init()
     return Image.open(path, formats=[f for f in Image.ID if f not in FOREIGN])
 

@@ -81,15 +81,11 @@ def sum_gradients(
 
 # %% ../../nbs/tools/parallel.ipynb #9b34d1a5
 def pairs_of_process(
-    picture,             # (B,) place of each pair's image in the group
-    number:int=None,     # of the process; None: this one
-    processes:int=None,  # how many there are; None: as many as there are now
-)->np.ndarray:           # places in the batch
-    "The pairs of a batch that a process works on"
-    this, count = process()
-    if number is not None: this = number
-    if processes is not None: count = processes
-    return np.flatnonzero(np.asarray(picture) % count == this)
+    picture,      # (B,) place of each pair's image in the group
+)->np.ndarray:    # places in the batch
+    "The pairs of a batch that this process works on"
+    number, processes = process()
+    return np.flatnonzero(np.asarray(picture) % processes == number)
 
 # %% ../../nbs/tools/parallel.ipynb #ae10bcef
 class _Sum(torch.autograd.Function):    # over processes; the gradient is a sum over processes too

@@ -50,31 +50,30 @@ class Run:
         "The name of the experiment"
         return self.folder.name
 
+    @property
+    def thumbs(self)->Path:
+        "Folder of small copies of its images"
+        return self.folder/'thumbs'
+
     def path(self, part:str)->Path:
         "Path of a part of the run, by its name in `FILES`"
         return self.folder/FILES[part]
+
+    def figure(self, title:str)->Path:
+        "Path of a figure"
+        return self.folder/'figures'/f'{title}.png'
+
+    def figures(self)->list:
+        "Titles of the figures that are there"
+        return sorted(f.stem for f in (self.folder/'figures').glob('*.png'))
 
     def has(self, *parts)->bool:
         "Whether all these parts are there"
         return all(self.path(part).exists() for part in parts)
 
-# %% ../../nbs/tools/run.ipynb #04000001
-@patch
-def figure(self:Run, title:str)->Path:
-    "Path of a figure"
-    return self.folder/'figures'/f'{title}.png'
-
-@patch
-def figures(self:Run)->list:
-    "Titles of the figures that are there"
-    return sorted(f.stem for f in (self.folder/'figures').glob('*.png'))
-
-@patch(as_prop=True)
-def thumbs(self:Run)->Path:
-    "Folder of small copies of its images"
-    return self.folder/'thumbs'
-
 # %% ../../nbs/tools/run.ipynb #6fbaa566
+_READERS = {'.json': load_json, '.csv': pd.read_csv, '.safetensors': load_tensors, '.txt': Path.read_text}
+
 @patch
 def read(self:Run,
     part:str,   # a key of `FILES`
@@ -84,10 +83,7 @@ def read(self:Run,
     path = self.path(part)
     if not path.exists():
         raise LabError(f'{path}: not there; the run is not finished, start its command again to finish it')
-    if path.suffix == '.json': return load_json(path)
-    if path.suffix == '.csv': return pd.read_csv(path, **options)
-    if path.suffix == '.safetensors': return load_tensors(path)
-    return path.read_text()
+    return _READERS[path.suffix](path, **options)
 
 # %% ../../nbs/tools/run.ipynb #1344ecdc
 @patch
@@ -136,24 +132,22 @@ def write_held_out(self:Run,
 ):
     "Keep the list of what the run is evaluated on"
     images = dict(ids=data.image_ids.tolist(), files=data.file_names)
-    captions = dict(
-        ids=data.caption_ids.tolist(), texts=data.captions, image=data.image_of_text.tolist())
-    content = dict(split=split, **places(self.folder, data.folder), images=images, captions=captions)
-    self.write('held_out', content)
+    captions = dict(ids=data.caption_ids.tolist(), texts=data.captions, image=data.image_of_text.tolist())
+    where = places(self.folder, data.folder)
+    self.write('held_out', dict(split=split, **where, images=images, captions=captions))
 
 # %% ../../nbs/tools/run.ipynb #7d7de398
 @patch
 def held_out(self:Run)->CaptionDataset:
     "The images and captions that the run was evaluated on"
-    file = self.path('held_out')
-    if not file.exists():
+    if not self.has('held_out'):
         raise LabError(f'{self.folder}: does not say which images it was evaluated on; '
                        'name a folder of images with `images`')
-    content = load_json(file)
+    content = self.read('held_out')
     images, captions = content['images'], content['captions']
     files = images['files']
     if not all(map(is_inside, files)):
-        raise LabError(f'{file}: a file name points outside the folder; make the run again')
+        raise LabError(f'{self.path("held_out")}: a file name points outside the folder; make the run again')
     folders = Path(content['folder']), self.folder/content['from_here']
     folder = next((p for p in folders if any((p/f).exists() for f in files[:20])), None)
     if folder is None:
