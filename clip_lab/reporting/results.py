@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['READ_ME', 'TOO_FEW', 'finished', 'tables_of', 'for_seed', 'over_seeds', 'spread_table', 'course_table',
-           'insights_text', 'summary_text', 'is_stale', 'settings_of', 'summarize', 'show_results']
+           'insights_text', 'summary_text', 'is_stale', 'summarize', 'show_results']
 
 # %% ../../nbs/reporting/results.ipynb #66f7adb7
 from dataclasses import replace
 import numpy as np, pandas as pd
 from ..tools.files import whole_file
-from ..tools.run import Run, runs_below
+from ..tools.run import runs_below
 from ..scenes import THINGS
 from ..metrics import DIRECTIONS, FEWEST, MEASURES, PROTOCOLS
 from ..experiments import EXPERIMENTS, experiment_of
@@ -35,6 +35,9 @@ def finished(
         found[run.name] = run.read('metrics'), run.read('history') if run.has('history') else None
     order = [n for n in EXPERIMENTS if n in found] + [n for n in found if n not in EXPERIMENTS]
     return {n: found[n] for n in order}
+
+def _trained(results):    # name -> history of those that were trained here
+    return {n: history for n,(_,history) in results.items() if history is not None}
 
 # %% ../../nbs/reporting/results.ipynb #b52a87ec
 def _evaluated_on(lab, name):    # (N,) row of each caption's image, number of images; as the run says
@@ -105,18 +108,15 @@ def course_table(
     histories:dict,  # name -> history
 )->pd.DataFrame:
     "How the training of each experiment went"
-    rows = []
-    for name,h in histories.items():
-        row = {'experiment': name, 'epochs': len(h), 'best epoch': h.epoch[h.val_loss.idxmin()]}
-        row['train loss'] = f'{h.train_loss.iloc[0]:.2f} to {h.train_loss.iloc[-1]:.2f}'
-        row |= {'validation loss, best': f'{h.val_loss.min():.3f}', 'last': f'{h.val_loss.iloc[-1]:.3f}'}
-        rows.append(row | {'seconds': round(h.seconds.sum())})
-    return pd.DataFrame(rows)
+    return pd.DataFrame([{
+        'experiment': name, 'epochs': len(h), 'best epoch': h.epoch[h.val_loss.idxmin()],
+        'train loss': f'{h.train_loss.iloc[0]:.2f} to {h.train_loss.iloc[-1]:.2f}',
+        'validation loss, best': f'{h.val_loss.min():.3f}', 'last': f'{h.val_loss.iloc[-1]:.3f}',
+        'seconds': round(h.seconds.sum())} for name,h in histories.items()])
 
 # %% ../../nbs/reporting/results.ipynb #0c9ec07f
 def _compared(runs, part, column, index=0):      # one column of a table that runs may have
-    found = {n: r.read(part, index_col=index)[column] for n,r in runs.items() if r.has(part)}
-    return pd.DataFrame(found).round(1)
+    return pd.DataFrame({n: r.read(part, index_col=index)[column] for n,r in runs.items() if r.has(part)})
 
 def _table_text(title, table, index=True):       # lines of Markdown; none for an empty table
     return [f'{title}:\n', table.to_markdown(index=index) + '\n'] if len(table) else []
@@ -128,20 +128,19 @@ def insights_text(
 )->list:          # lines of Markdown
     "What the experiments have understood, one next to the other"
     runs = {n: lab.run(n) for n in names}
-    cuts = _compared(runs, 'slices', 'R@1', [0, 1])
-    pairs = _compared(runs, 'minimal_pairs', 'won')
-    main = _compared(runs, 'zero_shot', 'the main thing')
-    if len(pairs):
-        counted = next(r for r in runs.values() if r.has('minimal_pairs'))
-        pairs['pairs'] = counted.read('minimal_pairs', index_col=0).pairs
-    parts = ['\n## What the models see\n'] if len(cuts) else []
+    cuts = _compared(runs, 'slices', 'R@1', [0, 1]).round(1)
+    pairs = _compared(runs, 'minimal_pairs', 'won').round(1)
+    if len(pairs): pairs['pairs'] = _compared(runs, 'minimal_pairs', 'pairs').iloc[:, 0]
+    main = _compared(runs, 'zero_shot', 'the main thing').round(1)
     by_slice = f"{DIRECTIONS['t2i'].capitalize()} R@1 in %, by slice"
     higher = 'Minimal pairs: how often the true sentence scores higher, in % (guessing: 50)'
     named = f'Zero-shot: how often the main thing is ranked first among {len(THINGS)} names, in %'
+    parts = ['\n## What the models see\n'] if len(cuts) else []
     parts += _table_text(by_slice, cuts.reset_index(), index=False)
     parts += _table_text(higher, pairs) + _table_text(named, main)
-    for n in (n for n in names if runs[n].has('geometry')):
-        words = runs[n].read('geometry')['words']
+    for n,run in runs.items():
+        if not run.has('geometry'): continue
+        words = run.read('geometry')['words']
         parts += [f'Geometry, {n}:\n', *(f'- {term}: {text}' for term,text in words.items()), '']
     return parts
 
@@ -174,13 +173,12 @@ def summary_text(
     results, seeds, parts = finished(lab), over_seeds(lab), ['# Results\n']
     for protocol,table in tables.items(): parts += _protocol_text(protocol, table, results)
     parts += [f'- {interpret(tables["unique"], name)}' for name in tables['unique'].index]
-    if seeds.seed.nunique() > 1:
-        what = 'Mean ± standard deviation over trainings, unique gallery'
-        change = 'in brackets the change from the first experiment with the same seed.'
-        text = f'{what}; {change}\n'
-        parts += [f'\n## Over {seeds.seed.nunique()} seeds\n', text, spread_table(seeds).to_markdown() + '\n']
+    if (n := seeds.seed.nunique()) > 1:
+        text = ('Mean ± standard deviation over trainings, unique gallery; '
+                'in brackets the change from the first experiment with the same seed.\n')
+        parts += [f'\n## Over {n} seeds\n', text, spread_table(seeds).to_markdown() + '\n']
     parts += insights_text(lab, list(results))
-    training = course_table({n: h for n,(_,h) in results.items() if h is not None}).to_markdown(index=False)
+    training = course_table(_trained(results)).to_markdown(index=False)
     return '\n'.join([*parts, '\n## Training\n', training, f'\nMade by `{command}`\n'])
 
 # %% ../../nbs/reporting/results.ipynb #69aed0fd
@@ -193,25 +191,18 @@ def is_stale(
     found = [*lab.runs.glob('*/metrics.json'), *lab.runs.glob('seed*/*/metrics.json')]
     return any(f.stat().st_mtime_ns > written.stat().st_mtime_ns for f in found)
 
-# %% ../../nbs/reporting/results.ipynb #2f389858
-def settings_of(
-    lab:Lab,      # what the experiments share
-    names:list,   # of finished experiments
-)->list:          # `Experiment`s
-    "The settings that finished experiments were trained with"
-    return [experiment_of(Run(lab.runs/n).read('config')['settings']['experiment']) for n in names]
-
 # %% ../../nbs/reporting/results.ipynb #72d14601
 def _figures(lab, results, tables):      # title -> figure over all experiments
     split = dict(val='validation').get(lab.held_out, lab.held_out)
     first = next(iter(results.values()))[0]
-    trained = {n: h for n,(_,h) in results.items() if h is not None}
     figures = dict(recall=recall_bars(tables['unique'], f'Recall on the {split} images, unique gallery'))
     for p,t in tables.items(): figures[f'results_{p}'] = results_table(t, f'Results, {p} gallery', first)
-    if trained:
+    if trained := _trained(results):
+        configs = [lab.run(n).read('config') for n in trained]
+        settings = [experiment_of(c['settings']['experiment']) for c in configs]
         encoders = lab.preset.image_encoder.split(':')[0], lab.preset.text_encoder
         figures['curves'] = compare_curves(trained)
-        figures['architecture'] = architecture(settings_of(lab, trained), *encoders, 'What is trained')
+        figures['architecture'] = architecture(settings, *encoders, 'What is trained')
     runs = {n: lab.run(n) for n in results}
     pairs = {n: r.read('minimal_pairs', index_col=0) for n,r in runs.items() if r.has('minimal_pairs')}
     if pairs: figures['minimal_pairs'] = pairs_figure(pairs, 'One thing changed in a true sentence')
@@ -224,7 +215,7 @@ def summarize(
 ):
     "Write the tables and figures over all experiments"
     results, tables = finished(lab), tables_of(lab)
-    first, trained = next(iter(results.values()))[0], [n for n,(_,h) in results.items() if h is not None]
+    first, trained = next(iter(results.values()))[0], list(_trained(results))
     if trained != list(EXPERIMENTS): command += f' --experiments {",".join(trained)}'
     for i,name in enumerate(results):      # each with the experiments before it
         fig = results_table(tables['unique'].iloc[:i+1], f'{name}: results, unique gallery', first)
