@@ -30,8 +30,8 @@ def vocabulary(
 
 # %% ../../nbs/analysis/slices.ipynb #a3000002
 COCO_THINGS = '''
-person|man|woman|boy|girl|child|kid|baby|lady|guy|people|player|skier|surfer|snowboarder|rider,
-bicycle|bike, car, motorcycle|motorbike, airplane|plane|jet, bus, train, truck, boat|ship, traffic light,
+person|man|woman|boy|girl|child|kid|baby|lady|guy|people|player|skier|surfer|snowboarder|rider, bicycle|bike,
+car, motorcycle|motorbike, airplane|plane|jet, bus, train, truck, boat|ship, traffic light,
 fire hydrant|hydrant, stop sign, parking meter, bench, bird, cat|kitten, dog|puppy, horse, sheep|lamb,
 cow|cattle|bull, elephant, bear, zebra, giraffe, backpack, umbrella, handbag|purse, tie|necktie,
 suitcase|luggage, frisbee, ski, snowboard, ball, kite, baseball bat, baseball glove|mitt, skateboard,
@@ -70,27 +70,22 @@ def things_in_images(
 def _by_length(captions):    # (N,) such as '5 to 7 words'
     words = np.array([len(c.split()) for c in captions])
     edges = np.unique(np.quantile(words, [.25, .5, .75]).astype(int))
-    bounds = list(zip([words.min(), *(edges + 1)], [*edges, words.max()]))
-    def name(w):
-        low, high = next((a, b) for a,b in bounds if a <= w <= b)
-        return f'{low} to {high} words' if low < high else f'{low} words'
-    return [name(w) for w in words]
+    bounds = zip([words.min(), *(edges + 1)], [*edges, words.max()])
+    names = [f'{low} to {high} words' if low < high else f'{low} words' for low,high in bounds]
+    return [names[i] for i in np.searchsorted(edges, words)]
 
 # %% ../../nbs/analysis/slices.ipynb #a3000007
-def _number(things):    # '' if nothing is known
-    if len(things) >= 4: return '4+'
-    return str(len(things)) if things else ''
+def _number(things): return ('', '1', '2', '3', '4+')[min(len(things), 4)]    # '' if nothing is known
 
 # %% ../../nbs/analysis/slices.ipynb #a3000009
-NAMING = ['main and second', 'main thing', 'second, not main', 'neither',
-          'all seen', 'names a thing never seen']
+_NAMED = {(True, True): 'main and second', (True, False): 'main thing',        # whether each is named
+          (False, True): 'second, not main', (False, False): 'neither'}
+_UNSEEN = {False: 'all seen', True: 'names a thing never seen'}
+NAMING = [*_NAMED.values(), *_UNSEEN.values()]
 
 def _naming(things, named):    # '' if nothing is known
     if not things: return ''
-    main, second = things[0] in named, len(things) > 1 and things[1] in named
-    if main and second: return 'main and second'
-    if main: return 'main thing'
-    return 'second, not main' if second else 'neither'
+    return _NAMED[things[0] in named, len(things) > 1 and things[1] in named]
 
 # %% ../../nbs/analysis/slices.ipynb #f75b7a96
 def slices_of(
@@ -102,9 +97,7 @@ def slices_of(
     groups = {'caption length': _by_length(data.captions),
               'things in the picture': [_number(t) for t in of_caption],
               'the caption names': [_naming(t, n) for t,n in zip(of_caption, named)]}
-    if ground_truth(data):
-        seen = {False: 'all seen', True: 'names a thing never seen'}
-        groups['seen in training'] = [seen[bool(ZERO_SHOT & set(n))] for n in named]
+    if ground_truth(data): groups['seen in training'] = [_UNSEEN[bool(ZERO_SHOT & set(n))] for n in named]
     return {group: np.array(slices) for group,slices in groups.items()}
 
 # %% ../../nbs/analysis/slices.ipynb #a300000d
