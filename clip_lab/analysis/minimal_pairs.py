@@ -23,31 +23,6 @@ def _another(name, things, rng):            # of the same kind, seen in training
     kind, unfit = THINGS[name]['kind'], ZERO_SHOT | {n for n,_ in things}
     return str(rng.choice([n for n,t in THINGS.items() if t['kind'] == kind and n not in unfit]))
 
-# %% ../../nbs/analysis/minimal_pairs.ipynb #525e0bda
-def _main_object(scene, things, rng):
-    main, boxes = things[0]
-    return _counted(main, len(boxes)), _counted(_another(main, things, rng), len(boxes))
-
-# %% ../../nbs/analysis/minimal_pairs.ipynb #525e0bea
-def _second_object(scene, things, rng):
-    if len(things) < 2: return None
-    (main, a), (second, b) = things[:2]
-    def sentence(name): return f'{_counted(main, len(a))} and {_counted(name, len(b))}'
-    return sentence(second), sentence(_another(second, things, rng))
-
-# %% ../../nbs/analysis/minimal_pairs.ipynb #525e0bd6
-def _background(scene, things, rng):
-    main, boxes = things[0]
-    def sentence(place): return f'{_counted(main, len(boxes))} {PLACES[place][3][0]}'
-    other = str(rng.choice([p for p in PLACES if p != scene['place']]))
-    return sentence(scene['place']), sentence(other)
-
-# %% ../../nbs/analysis/minimal_pairs.ipynb #801420ac
-def _count(scene, things, rng):
-    name, n = max(((name, len(boxes)) for name,boxes in things), key=lambda item: item[1])
-    if n == 1: return None
-    return _counted(name, n), _counted(name, n + int(rng.choice([-1, 1])))
-
 # %% ../../nbs/analysis/minimal_pairs.ipynb #a200000a
 def _relation(a, b):    # boxes (x, y, width, height) -> where a is, seen from b; None where that is not clear
     dx, dy = (a[i] + a[i+2]/2 - b[i] - b[i+2]/2 for i in (0, 1))              # from centre to centre
@@ -57,23 +32,30 @@ def _relation(a, b):    # boxes (x, y, width, height) -> where a is, seen from b
     return 'above' if dy < 0 else 'below'
 
 # %% ../../nbs/analysis/minimal_pairs.ipynb #a200000c
-def _places(scene, things, rng):    # of the two largest things, where there is one of each
-    match things[:2]:
-        case (a, [box_a]), (b, [box_b]) if words := _relation(box_a, box_b):
-            a, b = with_article(a), with_article(b)
-            return f'{a} {words} {b}', f'{b} {words} {a}'
+CHANGES = 'main object', 'second object', 'background', 'count', 'sizes', 'places'
 
-# %% ../../nbs/analysis/minimal_pairs.ipynb #a200000e
-def _sizes(scene, things, rng):    # of the two largest things, where there is one of each
+def _changed(scene, things, rng):    # yields change, true sentence, false sentence
+    (main, boxes), *others = things
+    whole = _counted(main, len(boxes))
+    yield 'main object', whole, _counted(_another(main, things, rng), len(boxes))
+    if others:
+        second, n = others[0][0], len(others[0][1])
+        right, wrong = _counted(second, n), _counted(_another(second, things, rng), n)
+        yield 'second object', f'{whole} and {right}', f'{whole} and {wrong}'
+    elsewhere = rng.choice([p for p in PLACES if p != scene['place']])
+    yield 'background', *(f'{whole} {PLACES[place][3][0]}' for place in (scene['place'], elsewhere))
+    name, most = max(things, key=lambda thing: len(thing[1]))
+    n = len(most)
+    if n > 1: yield 'count', _counted(name, n), _counted(name, n + int(rng.choice([-1, 1])))
     match things[:2]:
-        case (a, [box_a]), (b, [box_b]) if box_a[2] >= 1.5*box_b[2]:
-            return f'a large {a} and a small {b}', f'a small {a} and a large {b}'
+        case (a, [box_a]), (b, [box_b]):
+            if box_a[2] >= 1.5*box_b[2]:
+                yield 'sizes', f'a large {a} and a small {b}', f'a small {a} and a large {b}'
+            if words := _relation(box_a, box_b):
+                a, b = with_article(a), with_article(b)
+                yield 'places', f'{a} {words} {b}', f'{b} {words} {a}'
 
 # %% ../../nbs/analysis/minimal_pairs.ipynb #9814c6bb
-CHANGES = {
-    'main object': _main_object, 'second object': _second_object, 'background': _background,
-    'count': _count, 'sizes': _sizes, 'places': _places}
-
 def minimal_pairs(
     truth:list,  # from `ground_truth`
     seed:int=0,  # of the replacements
@@ -82,9 +64,7 @@ def minimal_pairs(
     rows = []
     for i,scene in enumerate(truth):
         rng, things = np.random.default_rng([seed, i]), things_by_size(scene)
-        for name,change in CHANGES.items():
-            pair = change(scene, things, rng)
-            if pair: rows.append((i, name, *pair))
+        rows += [(i, *changed) for changed in _changed(scene, things, rng)]
     return pd.DataFrame(rows, columns=['picture', 'change', 'right', 'wrong'])
 
 # %% ../../nbs/analysis/minimal_pairs.ipynb #b276817e
