@@ -190,17 +190,6 @@ def recall_bars(
     axes[0].legend(fontsize=8, loc='upper left')
     return fig
 
-# %% ../../nbs/reporting/tables.ipynb #6e55db60
-def _draw_cells(ax, cells):
-    titles = [c.replace(' R@', '\nR@') for c in cells.columns]
-    labels = dict(rowLabels=list(cells.index), colLabels=titles)
-    drawn = ax.table(cells.to_numpy(), **labels, cellLoc='center', bbox=(.09, 0, .91, 1))
-    drawn.auto_set_font_size(False)
-    drawn.set_fontsize(7.5)
-    for (i,j),cell in drawn.get_celld().items():
-        cell.set(edgecolor='0.85', facecolor='0.95' if i == 0 else 'white', height=2 if i == 0 else 1)
-        if i == 0 or j < 0: cell.set_text_props(fontweight='bold')
-
 # %% ../../nbs/reporting/tables.ipynb #21e80bbe
 @rc_context(STYLE)
 def results_table(
@@ -213,9 +202,16 @@ def results_table(
     for name in table.index: lines += textwrap.wrap(interpret(table, name), 150, subsequent_indent='    ')
     above, below = .3*len(cells), .17*len(lines)       # heights in inches
     fig, axes = figure(10, .8 + above + below, title, 2, 1, height_ratios=(.4 + above, below))
+    upper, lower = axes.flat
     for ax in axes.flat: ax.axis('off')
-    _draw_cells(axes[0, 0], cells)
-    axes[1, 0].text(0, 1, '\n'.join(lines), fontsize=7.5, va='top', transform=axes[1, 0].transAxes)
+    labels = dict(rowLabels=list(cells.index), colLabels=[c.replace(' R@', '\nR@') for c in cells.columns])
+    drawn = upper.table(cells.to_numpy(), **labels, cellLoc='center', bbox=(.09, 0, .91, 1))
+    drawn.auto_set_font_size(False)
+    drawn.set_fontsize(7.5)
+    for (i,j),cell in drawn.get_celld().items():      # row 0: the titles; column -1: the names
+        cell.set(edgecolor='0.85', facecolor='0.95' if i == 0 else 'white', height=2 if i == 0 else 1)
+        if i == 0 or j < 0: cell.set_text_props(fontweight='bold')
+    lower.text(0, 1, '\n'.join(lines), fontsize=7.5, va='top', transform=lower.transAxes)
     return fig
 
 # %% ../../nbs/reporting/tables.ipynb #7d3a63c7
