@@ -88,9 +88,7 @@ class Report:
     def best(self)->str:
         "The experiment with the highest mR, unique protocol"
         return self.tables['unique'].mR.idxmax()
-    def run(self,
-        name:str,  # of an experiment
-    )->Run:
+    def run(self, name:str)->Run:
         "What was collected of an experiment"
         return Run(self.folder/name)
     def read(self,
@@ -322,18 +320,15 @@ def conclusion(
 )->str:        # Markdown
     "What was found, in a paragraph"
     table, change = r.tables['unique'], f'mR vs {r.first}'
-    others = list(table.index[1:])
-    significant = [n for n in others if is_significant(table, n, change)]
-    gained = [n for n in significant if table.loc[n, change] > 0]
-    lost = [n for n in significant if table.loc[n, change] < 0]
-    unclear = [n for n in others if n not in significant]
-    def say(names): return ', '.join(f'{n} ({table.loc[n, change]:+.1f})' for n in names)
-    parts = [f'{say(gained) or "nothing"} gained on {r.first}']
-    if unclear: parts.append(f'{say(unclear)} is not significantly different')
-    if lost: parts.append(f'{say(lost)} lost')
+    points = table[change][1:]                                   # of the others
+    sign = {n: np.sign(p) if is_significant(table, n, change) else 0 for n,p in points.items()}
+    def say(wanted): return ', '.join(f'{n} ({p:+.1f})' for n,p in points.items() if sign[n] == wanted)
+    parts = [f'{say(1) or "nothing"} gained on {r.first}']
+    if unclear := say(0): parts.append(f'{unclear} is not significantly different')
+    if lost := say(-1): parts.append(f'{lost} lost')
     over = [n for n in r.configs if 'overfits' in course(r, n)]
     end = f"Overfitting, the original report's finding, appears in {', '.join(over)}."
     if not over:
         rise = 'no validation loss rises by more than 2 % after its lowest'
         end = f'No run shown here overfits as those of the original report did: {rise}.'
-    return f'In mR, {"; ".join(parts)} (points, on the same images). {end}' if others else end
+    return f'In mR, {"; ".join(parts)} (points, on the same images). {end}' if len(points) else end
