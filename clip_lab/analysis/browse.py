@@ -17,8 +17,8 @@ from ..data import CaptionDataset
 from ..evaluate import choose_queries, nearest
 
 # %% ../../nbs/analysis/browse.ipynb #a6000001
-def _record(way, asked, rows, cosines, right, k):    # (G,) best first, (G,), (G,) whether each is right
-    best = zip(rows[:k].tolist(), cosines.tolist(), right.tolist())
+def _record(way, asked, rows, cosines, right):    # (G,) best first, (G,), (G,) whether each is right
+    best = zip(rows[:5].tolist(), cosines.tolist(), right.tolist())
     found = [dict(row=row, cosine=round(cosine, 3), right=hit) for row,cosine,hit in best]
     return dict(way=way, asked=int(asked), rank=int(right.argmax()) + 1, found=found)
 
@@ -28,17 +28,15 @@ def answers(
     image_emb:torch.Tensor,  # (M, D)
     text_emb,                # (N, D) captions, of any length
     n:int=12,                # queries of each kind
-    k:int=5,                 # results for each query
-    seed:int=0,              # of the draw
 )->list:                     # a dict for each query
-    "What a model retrieves for random captions and images"
-    own, captions = data.image_of_text, choose_queries(data, None, seed)    # one of each image
+    "The first five that a model retrieves for random captions and images"
+    own, captions = data.image_of_text, choose_queries(data, None)    # one of each image
     texts, images = captions[:n], own[captions[n:2*n] if len(captions) > n else captions]
     records = []
     for q,rows,cosines in zip(texts, *nearest(text_emb[texts], image_emb, len(image_emb))):      # (n, M)
-        records.append(_record('t2i', q, rows, cosines, rows == own[q], k))
+        records.append(_record('t2i', q, rows, cosines, rows == own[q]))
     for q,rows,cosines in zip(images, *nearest(image_emb[images], text_emb, len(text_emb))):     # (n, N)
-        records.append(_record('i2t', q, rows, cosines, own[rows] == q, k))
+        records.append(_record('i2t', q, rows, cosines, own[rows] == q))
     return records
 
 # %% ../../nbs/analysis/browse.ipynb #a6000004
@@ -98,14 +96,13 @@ def _card(i, kept, thumbs):
         record = k['answers'][i]
         rank = f'<strong>{html.escape(name)}</strong>: the first positive has rank {record["rank"]:,}'
         lines += f'<div>{rank}{_results(record, k, thumbs)}</div>'
-    query = _query(first['answers'][i], first, thumbs)
-    return f'<div class="question"{" hidden" if i else ""}>{query}{lines}</div>'
+    query, hidden = _query(first['answers'][i], first, thumbs), ' hidden' if i else ''
+    return f'<div class="question"{hidden}>{query}{lines}</div>'
 
 # %% ../../nbs/analysis/browse.ipynb #8fe6a85a
 def retrieval_browser(
     kept:dict,           # experiment -> what `save_answers` has written, all on the same images
     thumbs:str,          # where the small images are, seen from the page
-    name:str='browser',  # id of the element
 )->str:                  # HTML
     "A part of a page that shows one query at a time, with the results of every experiment"
     package, n = files('clip_lab.analysis'), len(next(iter(kept.values()))['answers'])
@@ -113,6 +110,6 @@ def retrieval_browser(
     buttons = ''.join(f'<button type="button" class="{b}">{b}</button>' for b in ('previous', 'next'))
     cards = ''.join(_card(i, kept, thumbs) for i in range(n))
     return (f'<style>{style}</style>'
-            f'<div class="browser" id="{name}" tabindex="0" role="group" aria-label="Retrievals">'
+            f'<div class="browser" id="browser" tabindex="0" role="group" aria-label="Retrievals">'
             f'<div class="bar">{buttons}<output>1 of {n}</output></div>{cards}</div>'
-            f"<script>{script}leafThrough('{name}');</script>")
+            f"<script>{script}leafThrough('browser');</script>")

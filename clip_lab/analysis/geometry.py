@@ -56,19 +56,16 @@ def _regions(gap):
 
 # %% ../../nbs/analysis/geometry.ipynb #a4000008
 _SENTENCES = {
-    'alignment':
-        'A caption and its image are {root:.2f} apart (root mean square; 0 is the same place, '
-        '1.41 is a right angle, 2 the opposite side): their cosine is {matching:.2f} on average.',
-    'uniformity':
-        'Images use the sphere {of_images} ({uniformity_pictures:.2f}), captions {of_captions} '
+    'alignment': 'A caption and its image are {root:.2f} apart (root mean square; 0 is the same place, 1.41 '
+        'is a right angle, 2 the opposite side): their cosine is {matching:.2f} on average.',
+    'uniformity': 'Images use the sphere {of_images} ({uniformity_pictures:.2f}), captions {of_captions} '
         '({uniformity_captions:.2f}); the lower the number, the more room there is to tell things apart, '
         'and -4 is about as low as it gets.',
-    'similarities':
-        "A caption's own image scores {matching:.2f} on average, another image {others:.2f}; "
-        'the own one is the higher of two in {matching_is_higher:.1f} of 100 comparisons. In a gallery of '
-        'a thousand there are a thousand comparisons to win, which is why recall is so much lower.',
-    'modality gap':
-        'The centre of all images and the centre of all captions are {gap:.2f} apart: the two {regions}.'}
+    'similarities': "A caption's own image scores {matching:.2f} on average, another image {others:.2f}; the "
+        'own one is the higher of two in {matching_is_higher:.1f} of 100 comparisons. In a gallery of a '
+        'thousand there are a thousand comparisons to win, which is why recall is so much lower.',
+    'modality gap': 'The centre of all images and the centre of all captions are {gap:.2f} apart: '
+        'the two {regions}.'}
 
 # %% ../../nbs/analysis/geometry.ipynb #02852b0d
 def in_words(

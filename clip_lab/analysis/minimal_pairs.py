@@ -58,13 +58,12 @@ def _changed(scene, things, rng):    # yields change, true sentence, false sente
 # %% ../../nbs/analysis/minimal_pairs.ipynb #9814c6bb
 def minimal_pairs(
     truth:list,  # from `ground_truth`
-    seed:int=0,  # of the replacements
 )->pd.DataFrame: # image (row), change, true and false sentence
     "A true and a false sentence for every image and change"
     rows = []
     for i,scene in enumerate(truth):
-        rng, things = np.random.default_rng([seed, i]), things_by_size(scene)
-        rows += [(i, *changed) for changed in _changed(scene, things, rng)]
+        rng = np.random.default_rng([0, i])
+        rows += [(i, *changed) for changed in _changed(scene, things_by_size(scene), rng)]
     return pd.DataFrame(rows, columns=['picture', 'change', 'right', 'wrong'])
 
 # %% ../../nbs/analysis/minimal_pairs.ipynb #b276817e

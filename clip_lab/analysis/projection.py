@@ -94,17 +94,15 @@ def epochs_figure(
     snapshots:dict,      # epoch -> (W, D) images
     text:torch.Tensor,   # (W, D) one caption of each
     title:str,           # above the figure
-    panels:int=6,        # at most
-    lines:int=60,        # pairs joined by a line
 )->Figure:
-    "Images and their captions at several moments of a training"
-    chosen = _chosen(sorted(snapshots), panels)
+    "Images and their captions at up to six moments of a training, 60 pairs joined by a line"
+    chosen = _chosen(sorted(snapshots), 6)
     plane, rows = Plane(torch.cat([text, snapshots[chosen[-1]]])), -(-len(chosen)//3)
     captions, line = plane(text), dict(color='0.8', lw=.6)                       # (W, 2)
     fig, axes = figure(9, 2.9*rows + .4, title, rows, min(3, len(chosen)), sharex=True, sharey=True)
     for ax in axes.flat[len(chosen):]: ax.axis('off')
     for ax,epoch in zip(axes.flat, chosen):
-        _draw_pairs(ax, plane(snapshots[epoch]), captions, 2.5, line, lines, 'captions (frozen)')
+        _draw_pairs(ax, plane(snapshots[epoch]), captions, 2.5, line, 60, 'captions (frozen)')
         ax.set_title(_epoch_title(epoch, _cosines(snapshots[epoch], text)), fontsize=8.5)
         plane.label(ax)
     axes[0, 0].legend(fontsize=7, loc='upper left')
@@ -125,14 +123,13 @@ def map_figure(
     image_emb:torch.Tensor,  # (W, D) of these images
     text_emb:torch.Tensor,   # (W, D) one caption of each
     title:str,               # above the figure
-    shown:int=60,            # so many are drawn as images, the others as points
 )->Figure:
-    "Images on the plane where they spread most, and images with captions on that of both"
+    "Images, 60 of them drawn, on the plane where they spread most, and with captions on that of both"
     fig, ((left, right),) = figure(10, 5.2, title, 1, 2, width_ratios=(1.25, 1))
     own, joint = Plane(image_emb), Plane(torch.cat([image_emb.float(), text_emb.float()]))
     points = own(image_emb)                                                      # (W, 2)
     left.plot(*points.T, 'o', color=BLUE, ms=1)
-    _draw_images(left, data, rows[:shown], points)
+    _draw_images(left, data, rows[:60], points)
     _draw_pairs(right, joint(image_emb), joint(text_emb), 3, dict(color='0.7', lw=.5))
     left.set_title('images')
     right.set_title('images, each joined with one of its captions')
