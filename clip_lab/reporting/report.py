@@ -278,12 +278,11 @@ def pairs_lines(
     if not len(r.read('minimal_pairs', 'won')): return []
     won, low, blind = (r.read('minimal_pairs', c)[r.best] for c in ('won', 'low', 'without_looking'))
     won = won.sort_values(ascending=False)                                   # per kind of change, in percent
-    noticed = [c for c in won.index if low[c] > max(50, blind[c])]
-    others = [c for c in won.index if c not in noticed]
-    def say(names): return ', '.join(f'{c} {won[c]:.0f} %' for c in names)
-    found = {f'One thing changed in a true sentence: {r.best} notices': noticed,
-             'No better than guessing, or than judging without the image:': others}
-    return [f'- {text} {say(names)}.' for text,names in found.items() if names]
+    noticed = (low > blind.clip(50))[won.index]
+    found = {f'One thing changed in a true sentence: {r.best} notices': won[noticed],
+             'No better than guessing, or than judging without the image:': won[~noticed]}
+    def say(part): return ', '.join(f'{c} {v:.0f} %' for c,v in part.items())
+    return [f'- {text} {say(part)}.' for text,part in found.items() if len(part)]
 
 # %% ../../nbs/reporting/report.ipynb #eeba3c47
 def slices_lines(
