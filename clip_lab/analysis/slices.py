@@ -97,16 +97,6 @@ def slices_of(
     if ground_truth(data): groups['seen in training'] = [_UNSEEN[bool(ZERO_SHOT & set(n))] for n in named]
     return {group: np.array(slices) for group,slices in groups.items()}
 
-# %% ../../nbs/analysis/slices.ipynb #a300000d
-def _slice_row(hits, images, n):    # k -> (C,) whether it is a hit, (C,) image of each caption
-    image = np.unique(images, return_inverse=True)[1]                  # (C,) counted from 0
-    captions = np.bincount(image)[:, None]                             # (I, 1)
-    found = np.bincount(image, hits[1])[:, None]                       # (I, 1)
-    drawn = bootstrap(found, captions, n)[:, 0] if len(captions) >= FEWEST else np.nan
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    recall = {k: 100*h.mean() for k,h in hits.items()}
-    return {'captions': len(images), 'R@1': recall[1], 'low': low, 'high': high, 'R@10': recall[10]}
-
 # %% ../../nbs/analysis/slices.ipynb #a300000f
 def _in_order(slices):    # by the number in front, or as in `NAMING`; '' is no slice
     def key(s): return int(re.match(r'\d+', s)[0]) if s[0].isdigit() else NAMING.index(s)
@@ -120,8 +110,15 @@ def slice_table(
     n:int=500,                 # draws of the bootstrap
 )->pd.DataFrame:               # a row for each slice; in percent
     "Text-to-image recall of every slice"
-    hits = {k: ranks.hits(k).numpy() for k in (1, 10)}                           # (N,)
-    def row(mine): return _slice_row({k: h[mine] for k,h in hits.items()}, image_of_text[mine], n)
+    first, first_ten = (ranks.hits(k).numpy() for k in (1, 10))                  # (N,)
+    def row(mine):    # (N,) whether a caption is in the slice
+        image = np.unique(image_of_text[mine], return_inverse=True)[1]           # (C,) counted from 0
+        captions = np.bincount(image)[:, None]                                   # (I, 1)
+        found = np.bincount(image, first[mine])[:, None]                         # (I, 1)
+        drawn = bootstrap(found, captions, n)[:, 0] if len(captions) >= FEWEST else np.nan
+        low, high = np.percentile(drawn, [2.5, 97.5])
+        recall, recall_ten = 100*first[mine].mean(), 100*first_ten[mine].mean()
+        return {'captions': len(image), 'R@1': recall, 'low': low, 'high': high, 'R@10': recall_ten}
     rows = {('all', 'captions'): row(np.ones(len(image_of_text), dtype=bool))}
     for group,slices in cuts.items():
         for s in _in_order(slices): rows[group, s] = row(slices == s)
