@@ -20,40 +20,8 @@ def _counted(name, n): return with_article(name) if n == 1 else f'{NUMBERS[n]} {
 
 # %% ../../nbs/analysis/minimal_pairs.ipynb #525e0bca
 def _another(name, things, rng):            # of the same kind, seen in training, not in the image
-    kind, there = THINGS[name]['kind'], {n for n,_ in things}
-    others = [n for n,t in THINGS.items() if t['kind'] == kind and n not in there and n not in ZERO_SHOT]
-    return str(rng.choice(others))
-
-# %% ../../nbs/analysis/minimal_pairs.ipynb #525e0bda
-def _main_object(scene, things, rng):
-    main, boxes = things[0]
-    return _counted(main, len(boxes)), _counted(_another(main, things, rng), len(boxes))
-
-# %% ../../nbs/analysis/minimal_pairs.ipynb #525e0bea
-def _second_object(scene, things, rng):
-    if len(things) < 2: return None
-    (main, a), (second, b) = things[:2]
-    def sentence(name): return f'{_counted(main, len(a))} and {_counted(name, len(b))}'
-    return sentence(second), sentence(_another(second, things, rng))
-
-# %% ../../nbs/analysis/minimal_pairs.ipynb #525e0bd6
-def _background(scene, things, rng):
-    main, boxes = things[0]
-    def sentence(place): return f'{_counted(main, len(boxes))} {PLACES[place][3][0]}'
-    other = str(rng.choice([p for p in PLACES if p != scene['place']]))
-    return sentence(scene['place']), sentence(other)
-
-# %% ../../nbs/analysis/minimal_pairs.ipynb #801420ac
-def _count(scene, things, rng):
-    name, n = max(((name, len(boxes)) for name,boxes in things), key=lambda item: item[1])
-    if n == 1: return None
-    return _counted(name, n), _counted(name, n + int(rng.choice([-1, 1])))
-
-# %% ../../nbs/analysis/minimal_pairs.ipynb #a2000008
-def _two_single(things):    # the two largest things and the box of each, where there is one of each
-    if len(things) < 2: return None
-    (a, boxes_a), (b, boxes_b) = things[:2]
-    return (a, boxes_a[0], b, boxes_b[0]) if len(boxes_a) == len(boxes_b) == 1 else None
+    kind, unfit = THINGS[name]['kind'], ZERO_SHOT | {n for n,_ in things}
+    return str(rng.choice([n for n,t in THINGS.items() if t['kind'] == kind and n not in unfit]))
 
 # %% ../../nbs/analysis/minimal_pairs.ipynb #a200000a
 def _relation(a, b):    # boxes (x, y, width, height) -> where a is, seen from b; None where that is not clear
@@ -64,35 +32,38 @@ def _relation(a, b):    # boxes (x, y, width, height) -> where a is, seen from b
     return 'above' if dy < 0 else 'below'
 
 # %% ../../nbs/analysis/minimal_pairs.ipynb #a200000c
-def _places(scene, things, rng):
-    if not (two := _two_single(things)): return None
-    a, box_a, b, box_b = two
-    if not (words := _relation(box_a, box_b)): return None
-    return f'{with_article(a)} {words} {with_article(b)}', f'{with_article(b)} {words} {with_article(a)}'
+CHANGES = 'main object', 'second object', 'background', 'count', 'sizes', 'places'
 
-# %% ../../nbs/analysis/minimal_pairs.ipynb #a200000e
-def _sizes(scene, things, rng):
-    if not (two := _two_single(things)): return None
-    a, box_a, b, box_b = two
-    if box_a[2] < 1.5*box_b[2]: return None
-    return f'a large {a} and a small {b}', f'a small {a} and a large {b}'
+def _changed(scene, things, rng):    # yields change, true sentence, false sentence
+    (main, boxes), *others = things
+    whole = _counted(main, len(boxes))
+    yield 'main object', whole, _counted(_another(main, things, rng), len(boxes))
+    if others:
+        second, n = others[0][0], len(others[0][1])
+        right, wrong = _counted(second, n), _counted(_another(second, things, rng), n)
+        yield 'second object', f'{whole} and {right}', f'{whole} and {wrong}'
+    elsewhere = rng.choice([p for p in PLACES if p != scene['place']])
+    yield 'background', *(f'{whole} {PLACES[place][3][0]}' for place in (scene['place'], elsewhere))
+    name, most = max(things, key=lambda thing: len(thing[1]))
+    n = len(most)
+    if n > 1: yield 'count', _counted(name, n), _counted(name, n + int(rng.choice([-1, 1])))
+    match things[:2]:
+        case (a, [box_a]), (b, [box_b]):
+            if box_a[2] >= 1.5*box_b[2]:
+                yield 'sizes', f'a large {a} and a small {b}', f'a small {a} and a large {b}'
+            if words := _relation(box_a, box_b):
+                a, b = with_article(a), with_article(b)
+                yield 'places', f'{a} {words} {b}', f'{b} {words} {a}'
 
 # %% ../../nbs/analysis/minimal_pairs.ipynb #9814c6bb
-CHANGES = {
-    'main object': _main_object, 'second object': _second_object, 'background': _background,
-    'count': _count, 'sizes': _sizes, 'places': _places}
-
 def minimal_pairs(
     truth:list,  # from `ground_truth`
-    seed:int=0,  # of the replacements
 )->pd.DataFrame: # image (row), change, true and false sentence
     "A true and a false sentence for every image and change"
     rows = []
     for i,scene in enumerate(truth):
-        rng, things = np.random.default_rng([seed, i]), things_by_size(scene)
-        for name,change in CHANGES.items():
-            pair = change(scene, things, rng)
-            if pair: rows.append((i, name, *pair))
+        rng = np.random.default_rng([0, i])
+        rows += [(i, *changed) for changed in _changed(scene, things_by_size(scene), rng)]
     return pd.DataFrame(rows, columns=['picture', 'change', 'right', 'wrong'])
 
 # %% ../../nbs/analysis/minimal_pairs.ipynb #b276817e
@@ -117,24 +88,16 @@ def ask_pairs(
     embed,                   # function of a list of sentences that gives (len, D) embeddings
 )->pd.DataFrame:             # a row for each change; in percent
     "How often the true sentence has the higher cosine"
+    numbers, sentences = pd.factorize(pd.concat([pairs.right, pairs.wrong]))             # (2P,), each once
+    right, wrong = F.normalize(embed(list(sentences)), dim=1)[numbers].chunk(2)          # (P, D)
     unit = F.normalize(image_emb, dim=1)
-    sentences = list(dict.fromkeys([*pairs.right, *pairs.wrong]))
-    row, text = {s: i for i,s in enumerate(sentences)}, F.normalize(embed(sentences), dim=1)
-    right, wrong = (text[[row[s] for s in pairs[which]]] for which in ('right', 'wrong'))     # (P, D)
-    won = _wins(unit[pairs.picture.tolist()], right, wrong)                                   # (P,)
-    blind = _wins(unit.mean(0), right, wrong)                                                 # (P,)
+    won, blind = (_wins(x, right, wrong) for x in (unit[pairs.picture.tolist()], unit.mean(0)))    # (P,)
     groups = pairs.assign(won=won, blind=blind).groupby('change')
     table = groups.agg(pairs=('won', 'size'), won=('won', 'mean'), without_looking=('blind', 'mean'))
-    table = table.loc[[c for c in CHANGES if c in groups.groups]]
-    low, high = zip(*(wilson(w*n, n) for w,n in zip(table.won, table.pairs)))
+    table = table.loc[[c for c in CHANGES if c in table.index]]
+    low, high = zip(*map(wilson, table.won*table.pairs, table.pairs))
     table = table.assign(won=100*table.won, low=low, high=high, without_looking=100*table.without_looking)
     return table[['pairs', 'won', 'low', 'high', 'without_looking']]
-
-# %% ../../nbs/analysis/minimal_pairs.ipynb #a2000014
-def _bars(ax, name, table, y, height, color):
-    interval = dict(xerr=[table.won - table.low, table.high - table.won], error_kw=dict(lw=.8, ecolor='0.3'))
-    bars = ax.barh(y, table.won, height, color=color, label=name, **interval)
-    ax.bar_label(bars, [f'{v:.0f} %' for v in table.won], padding=6, fontsize=7.5)
 
 # %% ../../nbs/analysis/minimal_pairs.ipynb #331b0a18
 @rc_context(STYLE)
@@ -147,7 +110,10 @@ def pairs_figure(
     fig, ((ax,),) = figure(7.5, 1.1 + .32*len(first)*max(1.3, len(tables)), title)
     for i,(name,table) in enumerate(tables.items()):
         y = np.arange(len(table)) + height*(i - (len(tables)-1)/2)
-        _bars(ax, name, table, y, .9*height, [BLUE, '#56B4E9', '#CC79A7', '#009E73'][i % 4])
+        style = dict(color=[BLUE, '#56B4E9', '#CC79A7', '#009E73'][i % 4], error_kw=dict(lw=.8, ecolor='0.3'))
+        interval = [table.won - table.low, table.high - table.won]
+        bars = ax.barh(y, table.won, .9*height, label=name, xerr=interval, **style)
+        ax.bar_label(bars, [f'{v:.0f} %' for v in table.won], padding=6, fontsize=7.5)
     ax.plot(table.without_looking, range(len(table)), 'D', color=GREY, ms=4, label='without looking')
     ax.axvline(50, color='black', lw=1, ls='--')
     labels = [f'{change}\n({n:,} pairs)' for change,n in zip(first.index, first.pairs)]

@@ -45,16 +45,14 @@ def _drawn(truth):    # (M, C) which of `THINGS` each scene holds, (M,) which is
 
 # %% ../../nbs/analysis/zero_shot.ipynb #a1900003
 _LABELS = {
-    'something in the picture': 'something\nin the image',
-    'the main thing': 'the main thing',
+    'something in the picture': 'something\nin the image', 'the main thing': 'the main thing',
     'the main thing among five': 'the main thing\namong five',
     'main thing seen in training': 'main thing\nseen in training',
     'main thing never seen': 'main thing\nnever seen'}
 
 def _accuracies(image_emb, classes, present, main):    # in percent, in the order of `_LABELS`
     five = name_images(image_emb, classes).topk(5).indices                       # (M, 5)
-    first = five[:, 0]
-    unseen = _NEVER[main]                                                        # (M,)
+    first, unseen = five[:, 0], _NEVER[main]                                     # (M,)
     hits = [present[range(len(first)), first], first == main, (five == main[:, None]).any(1),
             (first == main)[~unseen], (first == main)[unseen]]
     return {name: 100*h.float().mean().item() for name,h in zip(_LABELS, hits)}

@@ -12,7 +12,7 @@ import re, shutil
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np, pandas as pd
-from PIL import Image
+from PIL import Image, ImageOps
 from ..tools.files import LabError, load_json, write_json
 from ..tools.run import Run
 from ..metrics import COLUMNS
@@ -21,29 +21,25 @@ from ..analysis.comparison import REPORT, REPORT_RUNS
 from .tables import TITLES, is_significant, readable
 
 # %% ../../nbs/reporting/report.ipynb #4512b2d1
-COPIED = (
-    'metrics', 'history', 'geometry', 'slices', 'minimal_pairs', 'zero_shot', 'answers', 'transcript')
+COPIED = ('metrics', 'history', 'geometry', 'slices', 'minimal_pairs', 'zero_shot', 'answers', 'transcript')
 FIGURES = ('retrievals', 'classification', 'similarity', 'epochs', 'map')
 
 # %% ../../nbs/reporting/report.ipynb #99042bfe
 def _shrink(source, target, width=1280):
     with Image.open(source) as image:
-        image = image.convert('RGB')
-        if image.width > width:
-            size = width, round(image.height*width/image.width)
-            image = image.resize(size, Image.Resampling.LANCZOS)
-        image.save(target, 'webp', quality=78, method=6)
+        size = min(width, image.width), image.height
+        small = ImageOps.contain(image.convert('RGB'), size, Image.Resampling.LANCZOS)
+    small.save(target, 'webp', quality=78, method=6)
 
 # %% ../../nbs/reporting/report.ipynb #70ea7532
 def _copy_run(run, target):
     (target.folder/'figures').mkdir(parents=True)
-    config = run.read('config')
-    target.write('config', {k: v for k,v in config.items() if k not in ('data', 'data_root', 'cache')})
+    private = {'data', 'data_root', 'cache'}
+    target.write('config', {k: v for k,v in run.read('config').items() if k not in private})
     for part in COPIED:
         if run.has(part): shutil.copyfile(run.path(part), target.path(part))
-    for title in FIGURES:
-        figure = run.figure(title)
-        if figure.exists(): _shrink(figure, target.figure(title).with_suffix('.webp'))
+    for title in set(FIGURES).intersection(run.figures()):
+        _shrink(run.figure(title), target.figure(title).with_suffix('.webp'))
     for small in run.thumbs.glob('*.webp'): shutil.copyfile(small, target.folder.parent/'thumbs'/small.name)
 
 # %% ../../nbs/reporting/report.ipynb #a4eb205b
@@ -92,9 +88,7 @@ class Report:
     def best(self)->str:
         "The experiment with the highest mR, unique protocol"
         return self.tables['unique'].mR.idxmax()
-    def run(self,
-        name:str,  # of an experiment
-    )->Run:
+    def run(self, name:str)->Run:
         "What was collected of an experiment"
         return Run(self.folder/name)
     def read(self,
@@ -119,8 +113,7 @@ def read_report(
     names = about['experiments']
     table = table[table.index.isin(names)]
     tables = {p: table[table.protocol == p] for p in table.protocol.unique()}
-    def read(part): return {n: Run(folder/n).read(part) for n in names}
-    parts = [read(part) for part in ('config', 'metrics', 'history')]
+    parts = [{n: Run(folder/n).read(part) for n in names} for part in ('config', 'metrics', 'history')]
     return Report(folder, about['name'], about['command'], *parts, tables, pd.read_csv(folder/'seeds.csv'))
 
 # %% ../../nbs/reporting/report.ipynb #4982346a
@@ -140,14 +133,13 @@ def headline(
 )->str:        # Markdown
     "The result in one paragraph"
     table, metrics, columns = r.tables['unique'], r.metrics[r.best]['unique'], ['t2i_R@1', 't2i_R@10']
-    n, (first, ten) = table.loc[r.best].n_images, table.loc[r.best, columns]
-    guess, guess_ten = (metrics['chance'][c] for c in columns)
-    most, most_ten = (metrics['ceiling'][c] for c in columns)
-    best = f', the best of {len(table)} by mR' if len(table) > 1 else ''
-    found = f'{first:.0f} rank their image first, and {ten:.0f} in the first ten of {n:,} images'
-    ends = f'Guessing reaches {guess:.2g} and {guess_ten:.2g}; a model that knows everything the captions say'
-    text = f'**Of 100 captions, {found}.** That is {r.best}{best}.'
-    return f'{text} {ends} reaches {most:.0f} and {most_ten:.0f}.{_gain(r)}'
+    best, row = f', the best of {len(table)} by mR' if len(table) > 1 else '', table.loc[r.best]
+    (one, ten), (guess, guess_ten), (most, most_ten) = (
+        [source[c] for c in columns] for source in (row, metrics['chance'], metrics['ceiling']))
+    return (f'**Of 100 captions, {one:.0f} rank their image first, and {ten:.0f} in the first ten of '
+            f'{row.n_images:,} images.** That is {r.best}{best}. Guessing reaches {guess:.2g} and '
+            f'{guess_ten:.2g}; a model that knows everything the captions say reaches {most:.0f} and '
+            f'{most_ten:.0f}.{_gain(r)}')
 
 # %% ../../nbs/reporting/report.ipynb #10ce39a2
 def _minutes(name): return f'{REPORT_RUNS.minutes[name]:.1f} minutes' if name in REPORT_RUNS.index else ''
@@ -186,10 +178,7 @@ def differences(
 )->pd.DataFrame:    # a row per setting
     "What distinguishes the experiments"
     settings = pd.DataFrame([e.flat() for e in experiments_of(r)]).set_index('name').T.astype(object)
-    shown = settings.copy()
-    for before,name in zip(settings.columns, settings.columns[1:]):
-        shown[name] = settings[name].where(settings[name] != settings[before], '')
-    return shown
+    return settings.where(settings != settings.shift(axis=1), '')
 
 # %% ../../nbs/reporting/report.ipynb #6c5632e0
 def facts(
@@ -201,15 +190,14 @@ def facts(
     e = experiment_of(config['settings']['experiment'])
     o = e.optimizer
     decay = f', weight decay {o.weight_decay:g}' if o.weight_decay else ''
-    row = {
+    return pd.DataFrame({
         'optimizer': f'{o.algorithm}, learning rate {o.lr:g}, {o.schedule}{decay}',
         'epochs': len(h),
         'batch size': e.batch_size,
         'trained': 'head and last stage' if e.model.train_last else 'head',
         'augmentation': 'ColorJitter' if e.data.jitter else 'none',
         'training, s': round(h.seconds.sum()),
-        'hardware': f"{config['device']}, {config['hardware']}"}
-    return pd.DataFrame([row], index=[name])
+        'hardware': f"{config['device']}, {config['hardware']}"}, index=[name])
 
 # %% ../../nbs/reporting/report.ipynb #6ed673fc
 def course(
@@ -223,10 +211,9 @@ def course(
     text = (f'The training loss falls from {h.train_loss.iloc[0]:.2f} to {last.train_loss:.2f}; '
             f'the validation loss is lowest after epoch {best.epoch:.0f} of {len(h)}, {best.val_loss:.3f}')
     if best.epoch == last.epoch: return text + ', the last one: it had not begun to overfit.'
-    end = f'{last.val_loss:.3f} at the end'
-    if last.val_loss < best.val_loss*(1 + same):
-        return f'{text}, and {end}: it hardly changes, while the training loss keeps falling.'
-    return f'{text}, and {end}: it overfits.'
+    hardly = 'hardly changes, while the training loss keeps falling'
+    verdict = hardly if last.val_loss < best.val_loss*(1 + same) else 'overfits'
+    return f'{text}, and {last.val_loss:.3f} at the end: it {verdict}.'
 
 # %% ../../nbs/reporting/report.ipynb #81135280
 def recalls(
@@ -265,10 +252,8 @@ def changes_here_and_there(
 )->pd.DataFrame:   # changes in points
     "The changes in the original report and here, both of the paired protocol"
     first, *others = [n for n in r.configs if n in REPORT.index]
-    rows = {}
-    for n in others:
-        for source,table in {'original report': REPORT, 'the run shown': r.tables['paired'][COLUMNS]}.items():
-            rows[n, source] = table.loc[n] - table.loc[first]
+    sources = {'original report': REPORT, 'the run shown': r.tables['paired'][COLUMNS]}
+    rows = {(n, name): table.loc[n] - table.loc[first] for n in others for name,table in sources.items()}
     return pd.DataFrame(rows).T.rename(columns=TITLES)
 
 # %% ../../nbs/reporting/report.ipynb #9f27f6b4
@@ -293,13 +278,11 @@ def pairs_lines(
     if not len(r.read('minimal_pairs', 'won')): return []
     won, low, blind = (r.read('minimal_pairs', c)[r.best] for c in ('won', 'low', 'without_looking'))
     won = won.sort_values(ascending=False)                                   # per kind of change, in percent
-    noticed = [c for c in won.index if low[c] > max(50, blind[c])]
-    others = [c for c in won.index if c not in noticed]
-    def say(names): return ', '.join(f'{c} {won[c]:.0f} %' for c in names)
-    lines = []
-    if noticed: lines.append(f'- One thing changed in a true sentence: {r.best} notices {say(noticed)}.')
-    if others: lines.append(f'- No better than guessing, or than judging without the image: {say(others)}.')
-    return lines
+    noticed = (low > blind.clip(50))[won.index]
+    found = {f'One thing changed in a true sentence: {r.best} notices': won[noticed],
+             'No better than guessing, or than judging without the image:': won[~noticed]}
+    def say(part): return ', '.join(f'{c} {v:.0f} %' for c,v in part.items())
+    return [f'- {text} {say(part)}.' for text,part in found.items() if len(part)]
 
 # %% ../../nbs/reporting/report.ipynb #eeba3c47
 def slices_lines(
@@ -307,7 +290,6 @@ def slices_lines(
 )->list:       # lines of Markdown
     "For which captions recall is highest and lowest"
     cuts, lines = r.read('slices', 'R@1', [0, 1]), []
-    if not len(cuts): return []
     for group in cuts.index.unique(0):
         part = cuts[r.best].loc[group]
         if group == 'all' or len(part) < 2: continue
@@ -337,18 +319,15 @@ def conclusion(
 )->str:        # Markdown
     "What was found, in a paragraph"
     table, change = r.tables['unique'], f'mR vs {r.first}'
-    others = list(table.index[1:])
-    significant = [n for n in others if is_significant(table, n, change)]
-    gained = [n for n in significant if table.loc[n, change] > 0]
-    lost = [n for n in significant if table.loc[n, change] < 0]
-    unclear = [n for n in others if n not in significant]
-    def say(names): return ', '.join(f'{n} ({table.loc[n, change]:+.1f})' for n in names)
-    parts = [f'{say(gained) or "nothing"} gained on {r.first}']
-    if unclear: parts.append(f'{say(unclear)} is not significantly different')
-    if lost: parts.append(f'{say(lost)} lost')
+    points = table[change][1:]                                   # of the others
+    sign = {n: np.sign(p) if is_significant(table, n, change) else 0 for n,p in points.items()}
+    def say(wanted): return ', '.join(f'{n} ({p:+.1f})' for n,p in points.items() if sign[n] == wanted)
+    parts = [f'{say(1) or "nothing"} gained on {r.first}']
+    if unclear := say(0): parts.append(f'{unclear} is not significantly different')
+    if lost := say(-1): parts.append(f'{lost} lost')
     over = [n for n in r.configs if 'overfits' in course(r, n)]
     end = f"Overfitting, the original report's finding, appears in {', '.join(over)}."
     if not over:
         rise = 'no validation loss rises by more than 2 % after its lowest'
         end = f'No run shown here overfits as those of the original report did: {rise}.'
-    return f'In mR, {"; ".join(parts)} (points, on the same images). {end}' if others else end
+    return f'In mR, {"; ".join(parts)} (points, on the same images). {end}' if len(points) else end

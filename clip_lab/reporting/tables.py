@@ -15,24 +15,6 @@ from ..metrics import COLUMNS, DIRECTIONS, FEWEST, KS, MEASURES, bootstrap, hits
 from ..evaluate import REPORTED, TESTS
 from ..visualize import BLUE, GREEN, GREY, ORANGE, RED, STYLE, figure
 
-# %% ../../nbs/reporting/tables.ipynb #27c5c2a8
-def _values(
-    metrics:list,  # from `evaluate`, one per experiment
-    protocol:str,  # a key of the metrics
-)->pd.DataFrame:   # a row per experiment
-    "All measures of several experiments"
-    rows = [{k: v for k,v in m[protocol].items() if isinstance(v, float)} for m in metrics]
-    return pd.DataFrame(rows, [m['experiment'] for m in metrics])
-
-# %% ../../nbs/reporting/tables.ipynb #fe359e2e
-def _changes(
-    values:pd.DataFrame,  # from `_values`
-    reference:dict,       # experiment -> the one it is compared with
-)->pd.DataFrame:          # a row per experiment, NaN without a reference
-    "Changes of all recalls, in points"
-    before = values.loc[list(reference.values()), MEASURES]
-    return (values.loc[list(reference), MEASURES] - before.to_numpy()).reindex(values.index)
-
 # %% ../../nbs/reporting/tables.ipynb #206b9518
 def draws_of(
     ranks:dict,                # experiment -> protocol -> direction -> `Ranks`
@@ -45,15 +27,9 @@ def draws_of(
     return {name: bootstrap(*hits_by_image(r[protocol], image_of_text, n_images)) for name,r in ranks.items()}
 
 # %% ../../nbs/reporting/tables.ipynb #1cef62df
-def _ends(
-    spreads:dict,  # experiment -> measure -> (low, high), or nothing
-    title:str='',  # of what they are intervals of, behind the measure
-)->pd.DataFrame:   # a row per experiment
-    "Both ends of all intervals"
-    none = (np.nan, np.nan)
-    def column(c, i): return {name: found.get(c, none)[i] for name,found in spreads.items()}
-    which = [(c, i, end) for c in MEASURES for i,end in enumerate(('low', 'high'))]
-    return pd.DataFrame({f'{c}{title} {end}': column(c, i) for c,i,end in which})
+def _ends(spread, title=''):    # measure -> (low, high), or nothing; `title`: of a change, behind the measure
+    none = np.nan, np.nan
+    return {f'{c}{title} {end}': v for c in MEASURES for end,v in zip(('low', 'high'), spread.get(c, none))}
 
 # %% ../../nbs/reporting/tables.ipynb #c026e5e0
 def summary(
@@ -62,17 +38,17 @@ def summary(
     draws:dict=None,        # from `draws_of`; None: changes without intervals
 )->pd.DataFrame:            # a row per experiment
     "Results of all experiments, with the changes in points"
-    values = _values(metrics, protocol)
-    names = list(values.index)
-    sizes = [dict(protocol=protocol, n_images=m['n_images'], n_captions=m['n_captions']) for m in metrics]
-    parts = [pd.DataFrame(sizes, names), values]
-    parts.append(_ends({m['experiment']: m[protocol].get('interval', {}) for m in metrics}))
-    first, before = dict.fromkeys(names[1:], names[0]), dict(zip(names[1:], names))
-    for title,other in {f' vs {names[0]}': first, ' vs before': before}.items():
-        parts.append(_changes(values, other).add_suffix(title))
-        spreads = {n: interval(draws[n] - draws[other[n]]) if draws and n in other else {} for n in names}
-        parts.append(_ends(spreads, title))
-    return pd.concat(parts, axis=1).rename_axis('experiment')
+    names, rows = [m['experiment'] for m in metrics], []
+    for i,m in enumerate(metrics):
+        found = m[protocol]
+        row = dict(protocol=protocol, n_images=m['n_images'], n_captions=m['n_captions'])
+        row |= {k: v for k,v in found.items() if isinstance(v, float)} | _ends(found.get('interval', {}))
+        for title,j in {f' vs {names[0]}': 0, ' vs before': i - 1}.items():
+            other = metrics[j][protocol]
+            row |= {f'{c}{title}': found[c] - other[c] if i else np.nan for c in MEASURES}
+            row |= _ends(interval(draws[names[i]] - draws[names[j]]) if i and draws else {}, title)
+        rows.append(row)
+    return pd.DataFrame(rows, pd.Index(names, name='experiment'))
 
 # %% ../../nbs/reporting/tables.ipynb #2498ae47
 def is_significant(
@@ -149,11 +125,10 @@ def describe(
     if protocol == 'paired':
         size = f"gallery of {g['pairs']:,} x {g['pairs']:,} pairs, each image once per caption"
         return f"{size}; only the query's own pair is correct"
-    if protocol == 'coco-1k':
-        size = f"mean of {g['folds']} galleries of {g['images']:,} of Karpathy's test images"
-    else: size = f"gallery of {g['images']:,} images and {g['captions']:,} captions, each once"
-    if protocol in TESTS: size += ", Karpathy's test images"
-    return f'{size}; any caption of an image is correct'
+    size = "gallery of {images:,} images and {captions:,} captions, each once"
+    if protocol == 'coco-1k': size = "mean of {folds} galleries of {images:,} of Karpathy's test images"
+    test = ", Karpathy's test images" if protocol in TESTS else ''
+    return f'{size.format(**g)}{test}; any caption of an image is correct'
 
 # %% ../../nbs/reporting/tables.ipynb #e1ef7240
 def _recalls_line(title, found, direction):
@@ -191,8 +166,8 @@ def _bars(ax, table, direction):       # groups R@1, R@5, R@10, a bar per experi
     width = .84/max(3, len(table))
     columns = [f'{direction}_R@{k}' for k in KS]
     style = dict(edgecolor='white', error_kw=dict(lw=.8, ecolor='0.3'))
-    looks = zip((GREY, BLUE, RED, GREEN, ORANGE), ('', '//', '..', 'xx', '--'))
-    for i,(name,(color,hatch)) in enumerate(zip(table.index, looks)):
+    looks = zip(table.index, (GREY, BLUE, RED, GREEN, ORANGE), ('', '//', '..', 'xx', '--'))
+    for i,(name,color,hatch) in enumerate(looks):
         values, low, high = ([table.loc[name, c + end] for c in columns] for end in ('', ' low', ' high'))
         x = np.arange(3) + width*(i - (len(table)-1)/2)
         error = [np.subtract(values, low), np.subtract(high, values)]
@@ -215,17 +190,6 @@ def recall_bars(
     axes[0].legend(fontsize=8, loc='upper left')
     return fig
 
-# %% ../../nbs/reporting/tables.ipynb #6e55db60
-def _draw_cells(ax, cells):
-    titles = [c.replace(' R@', '\nR@') for c in cells.columns]
-    labels = dict(rowLabels=list(cells.index), colLabels=titles)
-    drawn = ax.table(cells.to_numpy(), **labels, cellLoc='center', bbox=(.09, 0, .91, 1))
-    drawn.auto_set_font_size(False)
-    drawn.set_fontsize(7.5)
-    for (i,j),cell in drawn.get_celld().items():
-        cell.set(edgecolor='0.85', facecolor='0.95' if i == 0 else 'white', height=2 if i == 0 else 1)
-        if i == 0 or j < 0: cell.set_text_props(fontweight='bold')
-
 # %% ../../nbs/reporting/tables.ipynb #21e80bbe
 @rc_context(STYLE)
 def results_table(
@@ -238,9 +202,16 @@ def results_table(
     for name in table.index: lines += textwrap.wrap(interpret(table, name), 150, subsequent_indent='    ')
     above, below = .3*len(cells), .17*len(lines)       # heights in inches
     fig, axes = figure(10, .8 + above + below, title, 2, 1, height_ratios=(.4 + above, below))
+    upper, lower = axes.flat
     for ax in axes.flat: ax.axis('off')
-    _draw_cells(axes[0, 0], cells)
-    axes[1, 0].text(0, 1, '\n'.join(lines), fontsize=7.5, va='top', transform=axes[1, 0].transAxes)
+    labels = dict(rowLabels=list(cells.index), colLabels=[c.replace(' R@', '\nR@') for c in cells.columns])
+    drawn = upper.table(cells.to_numpy(), **labels, cellLoc='center', bbox=(.09, 0, .91, 1))
+    drawn.auto_set_font_size(False)
+    drawn.set_fontsize(7.5)
+    for (i,j),cell in drawn.get_celld().items():      # row 0: the titles; column -1: the names
+        cell.set(edgecolor='0.85', facecolor='0.95' if i == 0 else 'white', height=2 if i == 0 else 1)
+        if i == 0 or j < 0: cell.set_text_props(fontweight='bold')
+    lower.text(0, 1, '\n'.join(lines), fontsize=7.5, va='top', transform=lower.transAxes)
     return fig
 
 # %% ../../nbs/reporting/tables.ipynb #7d3a63c7
