@@ -513,8 +513,8 @@ def _step_seconds(run, x):    # of a forward pass, and of a whole step
     batch = x[np.arange(size) % len(x)]
     forward = min(timed(lambda: run.model.trained(batch))[0] for _ in range(5))
     rows, texts = np.arange(len(inputs.data.file_names)), np.arange(size)
-    all_inputs = inputs(rows, 1)
-    return forward, min(timed(lambda: run.step(all_inputs, rows, texts))[0] for _ in range(5))
+    all_inputs, text = inputs(rows, 1), run.splits['train'].text
+    return forward, min(timed(lambda: run.step(all_inputs, rows, texts, text[texts]))[0] for _ in range(5))
 
 # %% ../../nbs/studies/bench.ipynb #be9c0030
 def profile(
