@@ -27,11 +27,10 @@ def plain_features(
     data:CaptionDataset,       # images and captions
     encoder:ImageEncoder,      # frozen
     transform:ImageTransform,  # of the images
-    batch_size:int=64,         # images at once
 )->torch.Tensor:               # (M, width)
     "The features of all images, computed in float32"
     encoder.eval()
-    batches = pixel_batches(data, range(len(data.file_names)), transform, batch_size)
+    batches = pixel_batches(data, range(len(data.file_names)), transform)
     with torch.no_grad(): return torch.cat([encoder(pixels) for pixels in batches])
 
 # %% ../nbs/05_features.ipynb #05ab0007
@@ -88,7 +87,6 @@ def sentence_embeddings(
     folder:str|Path,      # the cache folder
     device:Device=CPU,    # where to compute
     batch_size:int=256,   # sentences at once
-    dtype:str=None,       # of the numbers on disk; None: as `device` says
     force:bool=False,     # compute again even if it is there
     together:bool=False,  # all processes call this, and share the work
 )->Vectors:               # (N, width)
@@ -101,7 +99,7 @@ def sentence_embeddings(
     key = dict(encoder=encoder.name, weights=encoder.weights, max_tokens=encoder.max_tokens,
                precision=device.computes_in)
     if encoder.layers: key['layers'] = 3
-    return cached_vectors(folder, 'text', key, sentences, encoder.width, compute, dtype or device.stores_in,
+    return cached_vectors(folder, 'text', key, sentences, encoder.width, compute, device.stores_in,
                           force=force, **_sharing(together))
 
 # %% ../nbs/05_features.ipynb #324f0d6e
@@ -121,7 +119,6 @@ def image_features(
     folder:str|Path,           # the cache folder
     device:Device=CPU,         # where to compute
     batch_size:int=64,         # images read at once
-    dtype:str=None,            # of the numbers on disk; None: as `device` says
     force:bool=False,          # compute again even if it is there
     together:bool=False,       # all processes call this, and share the work
 )->Vectors:                    # (M, width)
@@ -134,7 +131,7 @@ def image_features(
     key = dict(encoder=encoder.name, weights=encoder.weights, exact=encoder.exact, transform=str(transform),
                precision=device.computes_in)
     items = file_identities(data.folder, data.file_names)
-    return cached_vectors(folder, 'image', key, items, encoder.width, compute, dtype or device.stores_in,
+    return cached_vectors(folder, 'image', key, items, encoder.width, compute, device.stores_in,
                           force=force, **_sharing(together))
 
 # %% ../nbs/05_features.ipynb #05ab000a
@@ -230,13 +227,12 @@ class FreshInputs(Inputs):
     transform: ImageTransform  # with its augmentation
     frozen: FrozenPart         # the frozen part of the model
     seed: int = 0              # of the augmentation
-    group: int = 4096          # images at once, fewer where the memory is not enough
 
     def __post_init__(self):
         # what is cut at random is cut anew every time
         self.opened = None if self.transform.changes else KeptImages(self.data, self.transform.size)
         one = next(self.groups([[0]], keep=False))
-        self.group = min(self.group, _fitting(one.nbytes, self.frozen.device.type))
+        self.group = min(4096, _fitting(one.nbytes, self.frozen.device.type))
 
     def groups(self, groups, epoch=0, keep=True):
         rows, ends = np.concatenate(groups).astype(int), np.cumsum([len(g) for g in groups]).tolist()
@@ -277,7 +273,6 @@ def image_inputs(
     frozen:FrozenPart,         # the frozen part of the model
     features:Vectors=None,     # (M, width) from the cache, if there are any
     seed:int=0,                # of the augmentation, and of which view comes when
-    group:int=4096,            # images at once
     views:Vectors=None,        # (V*M, ...) from the cache, if there are any
 )->Inputs:
     "The inputs for the images of a split"
@@ -285,7 +280,7 @@ def image_inputs(
         shape = frozen(torch.zeros(1, 3, transform.size, transform.size)).shape[1:]
         return ViewInputs(data, views, shape, seed, frozen.device.type)
     if features is not None: return KeptInputs(data, features)
-    fresh = FreshInputs(data, transform, frozen, seed, group)
+    fresh = FreshInputs(data, transform, frozen, seed)
     return fresh if transform.jitter or len(data.file_names) > fresh.group else HeldInputs(fresh)
 
 # %% ../nbs/05_features.ipynb #73ef2d28

@@ -26,17 +26,13 @@ class ProjectionHead(nn.Sequential):
         hidden = hidden or in_width
         layers = [nn.Linear(in_width, hidden), nn.GELU(), nn.Linear(hidden, out_width)]
         if dropout:
-            layers = [nn.LayerNorm(in_width), nn.Dropout(dropout), *layers[:2], nn.Dropout(dropout),
-                      layers[2]]
+            *hidden_layer, last = layers
+            layers = [nn.LayerNorm(in_width), nn.Dropout(dropout), *hidden_layer, nn.Dropout(dropout), last]
         super().__init__(*layers)
 
 # %% ../nbs/06_model.ipynb #13e8fa8a
 class Heads(nn.ModuleList):
-    "Several heads; their unit vectors, concatenated"
-    def __init__(self,
-        heads,    # modules, each (B, W) -> (B, D)
-    ): super().__init__(heads)
-
+    "Several heads, each (B, W) -> (B, D); their unit vectors, concatenated"
     def forward(self, x):    # (B, W) -> (B, heads*D)
         "Run all of them"
         return torch.cat([nn.functional.normalize(head(x), dim=1) for head in self], 1)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['WATCHED_IMAGES', 'UNCHECKED_STEPS', 'embed_images', 'validation_loss', 'epoch_batches', 'train_plainly',
-           'make_optimizer', 'Training', 'divide_gradient', 'load_epochs', 'train']
+           'make_optimizer', 'Training', 'load_epochs', 'train']
 
 # %% ../nbs/10_train.ipynb #7959225c
 import math, time
@@ -54,10 +54,9 @@ def validation_loss(
     text_emb:Vectors,          # (N, D), or a tensor
     image_of_text:np.ndarray,  # (N,) row of each caption's image
     temperature:float=0.07,    # divides the cosines
-    batch_size:int=32,         # the same for every experiment
 )->float:
     "Mean loss over batches of a fixed size, in a fixed order"
-    size = min(batch_size, len(text_emb))
+    size = min(32, len(text_emb))    # the same for every experiment
     order = np.random.default_rng(0).permutation(len(text_emb))
     batches = [order[i:i+size] for i in range(0, len(order) - size + 1, size)]
     def loss(b):
@@ -261,10 +260,7 @@ def remaining(self:Training):    # yields (rows of a group's images, list of bat
         if todo: yield rows, todo
 
 # %% ../nbs/10_train.ipynb #a8e35c17
-def divide_gradient(
-    x:torch.Tensor,  # the same in every process
-)->torch.Tensor:     # the same
-    "Let gradients through in the first process only"
+def _divide_gradient(x):    # the same x in every process: let gradients through in the first one only
     return x if is_first() else x.detach() + 0*x
 
 # %% ../nbs/10_train.ipynb #fae121f3
@@ -277,7 +273,7 @@ def loss(self:Training,
     "The mean of the heads' losses"
     e, heads = self.experiment, self.experiment.model.heads
     temperature = self.model.temperature(e.temperature)
-    if e.model.learn_temperature: temperature = divide_gradient(temperature)
+    if e.model.learn_temperature: temperature = _divide_gradient(temperature)
     pairs = zip(features.chunk(heads, 1), text.chunk(heads, 1))
     return sum(info_nce_loss(f, t, temperature, ids, e.same_image) for f,t in pairs) / heads
 
@@ -324,7 +320,7 @@ def update(self:Training,
 )->torch.Tensor:            # () the loss
     "Update the weights on one batch"
     n = len(x) if n is None else n
-    text = divide_gradient(self.model.text(text))    # (B, heads*D)
+    text = _divide_gradient(self.model.text(text))    # (B, heads*D)
     def embed(part): return self.model.trained(part.to(self.device.name), self.device)
     def loss_of(features): return self.loss(features[pair], text, ids)
     places = range(n) if places is None else places

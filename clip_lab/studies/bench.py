@@ -32,7 +32,7 @@ from ..tools.files import load_json, write_json
 from ..tools.fusion import fold_batchnorm
 from ..tools.image_files import load_image
 from ..data import CaptionDataset, choose_subset
-from ..images import color_jitter, ImageTransform, square
+from ..images import color_jitter, ImageTransform, pixel_batches, square
 from ..encoders import ImageEncoder, load_image_encoder, load_text_encoder
 from ..features import (
     FreshInputs, FrozenPart, HeldInputs, image_features, image_inputs, Split, text_embeddings)
@@ -266,29 +266,22 @@ def compare_features(
     encoder:str,          # as for `load_image_encoder`
     data:CaptionDataset,  # images
     size:int=224,         # side of the images in pixels
-    batch:int=64,         # images at once
 )->dict:                  # images per second
     "Images per second: the bare network and the lab's whole pipeline"
     net = load_image_encoder(encoder)
     frozen, transform = FrozenPart(net, CPU), ImageTransform(size, net.mean, net.std)
-    x = torch.randn(batch, 3, size, size).contiguous(memory_format=torch.channels_last)
+    x = torch.randn(64, 3, size, size).contiguous(memory_format=torch.channels_last)
     def bare():
         with torch.no_grad(), CPU.autocast(): net(x)
-    rates = dict(bare=_rate(bare, batch), folded=_rate(lambda: frozen(x), batch))
+    rates = dict(bare=_rate(bare, len(x)), folded=_rate(lambda: frozen(x), len(x)))
     with tempfile.TemporaryDirectory() as folder:
         seconds, features = timed(lambda: image_features(data, net, transform, Path(folder)))
-        cosine = _least_cosine(features[:32], net, transform, data)
-    rate = len(data.file_names)/seconds
-    ratios = dict(ratio=rate/rates['bare'], ratio_to_folded=rate/rates['folded'])
-    rates |= {'with files': rate}
-    return dict(encoder=name, precision=CPU.computes_in, **rates, **ratios, least_cosine=cosine)
-
-# %% ../../nbs/studies/bench.ipynb #be9c001c
-# of the features (n, width) of the first images to those of the network in float32
-def _least_cosine(features, net, transform, data):
-    images = [transform.view(load_image(data.path(i))) for i in range(len(features))]
-    with torch.no_grad(): exact = net(transform.pixels(images))    # (n, width)
-    return torch.cosine_similarity(features, exact).min().item()
+        first = features[:32]
+    with torch.no_grad(): exact = net(next(pixel_batches(data, range(len(first)), transform)))    # in float32
+    cosine = torch.cosine_similarity(first, exact).min().item()
+    rates['with files'] = rate = len(data.file_names)/seconds
+    return dict(encoder=name, precision=CPU.computes_in, **rates, ratio=rate/rates['bare'],
+                ratio_to_folded=rate/rates['folded'], least_cosine=cosine)
 
 # %% ../../nbs/studies/bench.ipynb #f6a40002
 def _torch(net, pixels): return net
@@ -331,7 +324,6 @@ def _in_parts(run, pixels, n, layout):    # function that gives the features (B,
 def runners(
     net:ImageEncoder,      # an image encoder
     pixels:torch.Tensor,   # (B, 3, H, W)
-    portions=(4, 8, 16),   # images at once
     names=tuple(RUNNERS),  # of those to compare with
 )->dict:                   # name and portion -> function without parameters that gives features (B, width)
     "The lab's frozen part, and the same network in the programs that are installed, ready to run in float32"
@@ -342,7 +334,7 @@ def runners(
         try: run = RUNNERS[name](folded, pixels)
         except ImportError: continue    # it is not installed
         layout = torch.contiguous_format if name in ('ONNX Runtime', 'OpenVINO') else torch.channels_last
-        for n in portions: functions[name, n] = _in_parts(run, pixels, n, layout)
+        for n in (4, 8, 16): functions[name, n] = _in_parts(run, pixels, n, layout)
     return functions
 
 # %% ../../nbs/studies/bench.ipynb #be9c0023
@@ -376,21 +368,15 @@ def _epoch_seconds(run):    # of the first epoch of a run, from its images on
     anew = Training(run.experiment, run.model, run.splits, run.run.folder)
     return timed(lambda: anew.train_epoch(tqdm(disable=True)))[0]
 
-# %% ../../nbs/studies/bench.ipynb #be9c0027
-def _plain_epoch_seconds(setup, most):    # and the pairs that were measured
-    plain, n = PlainTraining(setup), len(setup.data['train'].captions)
-    measured = min(n, (most or n)*setup.experiment.batch_size)
-    seconds, _ = timed(lambda: plain_epoch(plain, most))
-    return seconds*n/measured, measured
-
 # %% ../../nbs/studies/bench.ipynb #13c76109
 def compare_epoch(
     setup:Setup,   # of a modification; training images only
     most:int=None, # batches of the plain method that are measured; None: all of them
 )->dict:
     "An epoch of a modification, the report's method and ours, and the share of the jitter in ours"
-    plain_seconds, measured = _plain_epoch_seconds(setup, most)
-    e, seconds = setup.experiment, {}
+    e, n, plain, seconds = setup.experiment, len(setup.data['train'].captions), PlainTraining(setup), {}
+    measured = min(n, (most or n)*e.batch_size)    # pairs
+    plain_seconds = timed(lambda: plain_epoch(plain, most))[0]*n/measured
     with tempfile.TemporaryDirectory() as folder:
         for jitter in (True, False):
             run = our_training(replace(setup, experiment=e.but(jitter=jitter)), Path(folder))
