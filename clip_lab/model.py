@@ -143,15 +143,15 @@ def temperature(self:RetrievalModel,
 class MappedText:
     "Caption embeddings through a model's text map, row by row as they are read"
     def __init__(self,
-        text,       # (N, W) embeddings
-        map_text,   # function of (B, W) -> (B, width)
-        width:int,  # of what it gives
-    ): self.text, self.map_text, self.shape = text, map_text, (text.shape[0], width)
+        text,                  # (N, W) embeddings
+        model:RetrievalModel,  # whose text map it is
+    ): self.text, self.model, self.shape = text, model, (text.shape[0], model.width)
 
     def __len__(self): return len(self.text)
     def __getitem__(self, i)->torch.Tensor:
         "Read some rows"
-        with torch.no_grad(): return self.map_text(self.text[i])
+        x = self.text[i].to(next(self.model.parameters()).device)
+        with torch.no_grad(): return self.model.text(x).cpu()
 
 # %% ../nbs/06_model.ipynb #06ab0008
 @patch
@@ -159,6 +159,4 @@ def texts(self:RetrievalModel,
     text,  # (N, W) embeddings of captions
 ):         # (N, heads*D), to be compared with the model's images
     "Caption embeddings as this model sees them"
-    if isinstance(self.text, nn.Identity): return text
-    def mapped(x): return self.text(x.to(next(self.parameters()).device)).cpu()
-    return MappedText(text, mapped, self.width)
+    return text if isinstance(self.text, nn.Identity) else MappedText(text, self)

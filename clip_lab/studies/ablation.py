@@ -314,11 +314,6 @@ def table_of(
     return table.set_index('')
 
 # %% ../../nbs/studies/ablation.ipynb #4671fd10
-def _draw_row(ax, i, values):    # a dot per seed, and the mean as a number
-    ax.plot(values, [i]*len(values), 'o', color='black', ms=3)
-    box = dict(facecolor='white', edgecolor='none', pad=.5)
-    ax.text(max(values) + .4, i, f'{np.mean(values):.1f}', va='center', fontsize=8, bbox=box)
-
 @rc_context(STYLE)
 def ladder_figure(
     rows:list,       # from `measure_part`
@@ -327,9 +322,11 @@ def ladder_figure(
 )->Figure:
     "mR of each row: the mean, and a dot per seed"
     fig, ((ax,),) = figure(8.5, .34*len(rows) + 1, title)
-    means = [np.mean(r['mR']) for r in rows]
+    means, box = [np.mean(r['mR']) for r in rows], dict(facecolor='white', edgecolor='none', pad=.5)
     ax.barh(range(len(rows)), means, color=[GREY] + [BLUE]*(len(rows) - 1), height=.62)
-    for i,r in enumerate(rows): _draw_row(ax, i, r['mR'])
+    for i,r in enumerate(rows):
+        ax.plot(r['mR'], [i]*len(r['mR']), 'o', color='black', ms=3)
+        ax.text(max(r['mR']) + .4, i, f'{means[i]:.1f}', va='center', fontsize=8, bbox=box)
     if goal:
         ax.axvline(goal, color=RED, lw=1, ls='--')
         ax.text(goal + .4, -.7, f'{goal:.1f}', color=RED, fontsize=8)

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['EXACT', 'RUNNERS', 'STAGES', 'WORK', 'LITE', 'RESNET', 'MEASUREMENTS', 'DEFAULT_MEASUREMENTS', 'timed', 'peak_memory',
            'plain_transform', 'Setup', 'PlainTraining', 'plain_epoch', 'plain_validate', 'our_training', 'cached_run',
-           'compare_baseline', 'compare_features', 'runners', 'compare_runners', 'compare_epoch', 'measure_loss',
-           'stopwatch', 'first_command', 'arithmetic_limit', 'profile', 'shortcut_effect', 'ratios_figure',
-           'profile_figure', 'scaling_figure', 'run_benchmark']
+           'compare_baseline', 'compare_features', 'compare_runners', 'compare_epoch', 'measure_loss', 'stopwatch',
+           'first_command', 'arithmetic_limit', 'profile', 'shortcut_effect', 'ratios_figure', 'profile_figure',
+           'scaling_figure', 'run_benchmark']
 
 # %% ../../nbs/studies/bench.ipynb #ed94aed0
 import shutil, tempfile, threading, time, warnings
@@ -321,12 +321,9 @@ def _in_parts(run, pixels, n, layout):    # function that gives the features (B,
     return lambda: torch.cat([run(part).mean((2, 3)) for part in parts])
 
 # %% ../../nbs/studies/bench.ipynb #be9c0021
-def runners(
-    net:ImageEncoder,      # an image encoder
-    pixels:torch.Tensor,   # (B, 3, H, W)
-    names=tuple(RUNNERS),  # of those to compare with
-)->dict:                   # name and portion -> function without parameters that gives features (B, width)
-    "The lab's frozen part, and the same network in the programs that are installed, ready to run in float32"
+# name and portion -> function that gives the features (B, width) of these pixels (B, 3, H, W), in float32:
+# the lab's frozen part, and the same network in the programs that are installed
+def _runners(net, pixels, names):
     frozen = FrozenPart(net, EXACT)
     folded = fold_batchnorm(nn.Sequential(*net.early, net.last)).to(memory_format=torch.channels_last)
     functions = {('this lab', 0): lambda: frozen(pixels)}
@@ -349,7 +346,7 @@ def compare_runners(
     "Images per second of the lab's frozen part and of other programs, float32"
     pixels = torch.randn(batch, 3, size, size, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        functions = runners(load_image_encoder(encoder), pixels, names=names)
+        functions = _runners(load_image_encoder(encoder), pixels, names)
         outputs = [f() for f in functions.values()]    # the first call prepares kernels
         cosine = min(torch.cosine_similarity(outputs[0], features).min().item() for features in outputs)
         seconds, rates = _in_turn(functions, rounds), {}
