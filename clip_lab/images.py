@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['JITTER', 'FORK_FROM', 'SMALL_FILE', 'side_by_side', 'square', 'ImageTransform', 'adjust', 'color_jitter',
-           'random_view', 'KeptImages', 'view_batches', 'decoders', 'pixel_batches']
+           'random_view', 'KeptImages', 'view_batches', 'pixel_batches']
 
 # %% ../nbs/01_images.ipynb #7e9d9bcb
 import multiprocessing, os
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 import cv2, numpy as np, torch
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from torchvision.transforms.v2 import functional as TF
 from .tools.devices import CPU, Device
 from .tools.image_files import load_image
@@ -144,43 +144,31 @@ class KeptImages:
         if 3*self.size**2*len(self.kept) < self.room: self.kept[row] = image
         return image
 
-# %% ../nbs/01_images.ipynb #0aed46ae
-class _Views(Dataset):
-    def __init__(self, rows, open_image, transform, rng_of):
-        self.rows, self.open_image, self.transform, self.rng_of = rows, open_image, transform, rng_of
-    def __len__(self): return len(self.rows)
-    def __getitem__(self, i):    # (size, size, 3) uint8
-        row = self.rows[i]
-        return self.transform.view(self.open_image(row), self.rng_of(row))
-
 # %% ../nbs/01_images.ipynb #0aed46be
 def _stack(views): return torch.from_numpy(np.stack(views))    # (B, size, size, 3)
 
 # %% ../nbs/01_images.ipynb #0aed4666
 def view_batches(
-    views,          # a data set of arrays
-    batches:list,   # of lists of places in it
+    view_of,        # function of a row -> (size, size, 3) uint8
+    batches:list,   # of lists of rows
     processes:int,  # that decode; 0: this one does
     threads:int=4,  # of this process, if it decodes
 ):                  # yields (B, size, size, 3) tensors, pinned if processes made them for a GPU
     "Views in batches, in order, decoded by threads or by processes"
     if processes:
         cv2.setNumThreads(1)     # its threads do not survive a fork, and the new process would wait for them
-        yield from DataLoader(views, batch_sampler=batches, num_workers=processes, collate_fn=_stack,
+        def views_of(rows): return _stack([view_of(row) for row in rows])
+        yield from DataLoader(batches, batch_size=None, num_workers=processes, collate_fn=views_of,
                               pin_memory=torch.cuda.is_available(), multiprocessing_context='fork')
         return
     with ThreadPoolExecutor(threads) as pool:
         each = pool.map if threads > 1 else map
-        for batch in batches: yield _stack(list(each(views.__getitem__, batch)))
+        for rows in batches: yield _stack(list(each(view_of, rows)))
 
 # %% ../nbs/01_images.ipynb #c3d100bf
 FORK_FROM = 256     # images from which on decoding in processes pays off
 
-def decoders(
-    device:Device,  # that the images go to
-    n:int,          # images
-)->int:             # 0: threads of this process
-    "How many processes decode for a device"
+def _decoders(device, n):    # how many processes decode n images for a device; 0: threads of this process
     can_fork = 'fork' in multiprocessing.get_all_start_methods()
     if device.type != 'cuda' or n < FORK_FROM or not can_fork: return 0
     return max(1, min(16, len(os.sched_getaffinity(0)) - 1))
@@ -193,10 +181,10 @@ def _threads(data, rows):
     return 1 if first and first.is_file() and first.stat().st_size < SMALL_FILE else 4
 
 # %% ../nbs/01_images.ipynb #a1000023
-def _batches(n, batch_size, ends):    # ranges of the places 0..n-1
-    ends = ends or [n]
+def _batches(rows, batch_size, ends):    # parts of the rows
+    ends = ends or [len(rows)]
     parts = zip([0, *ends[:-1]], ends)
-    return [range(i, min(i + batch_size, end)) for start,end in parts for i in range(start, end, batch_size)]
+    return [rows[i:min(i + batch_size, end)] for start,end in parts for i in range(start, end, batch_size)]
 
 # %% ../nbs/01_images.ipynb #c3d10002
 def pixel_batches(
@@ -211,9 +199,9 @@ def pixel_batches(
 ):                             # yields (B, 3, size, size) tensors
     "Read images and yield them as batches of normalised pixels, in order"
     rows = list(rows)
-    processes = decoders(device, len(rows))
-    def read(row): return load_image(data.path(row))
-    views = _Views(rows, opened if opened and not processes else read, transform, rng_of)
-    batches = _batches(len(rows), batch_size, ends)
-    for batch in view_batches(views, batches, processes, _threads(data, rows)):
+    processes = _decoders(device, len(rows))
+    def open_image(row): return opened(row) if opened and not processes else load_image(data.path(row))
+    def view_of(row): return transform.view(open_image(row), rng_of(row))
+    batches = _batches(rows, batch_size, ends)
+    for batch in view_batches(view_of, batches, processes, _threads(data, rows)):
         yield transform.pixels(batch.to(device.name, non_blocking=True))

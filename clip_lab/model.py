@@ -26,17 +26,13 @@ class ProjectionHead(nn.Sequential):
         hidden = hidden or in_width
         layers = [nn.Linear(in_width, hidden), nn.GELU(), nn.Linear(hidden, out_width)]
         if dropout:
-            layers = [nn.LayerNorm(in_width), nn.Dropout(dropout), *layers[:2], nn.Dropout(dropout),
-                      layers[2]]
+            *hidden_layer, last = layers
+            layers = [nn.LayerNorm(in_width), nn.Dropout(dropout), *hidden_layer, nn.Dropout(dropout), last]
         super().__init__(*layers)
 
 # %% ../nbs/06_model.ipynb #13e8fa8a
 class Heads(nn.ModuleList):
-    "Several heads; their unit vectors, concatenated"
-    def __init__(self,
-        heads,    # modules, each (B, W) -> (B, D)
-    ): super().__init__(heads)
-
+    "Several heads, each (B, W) -> (B, D); their unit vectors, concatenated"
     def forward(self, x):    # (B, W) -> (B, heads*D)
         "Run all of them"
         return torch.cat([nn.functional.normalize(head(x), dim=1) for head in self], 1)
@@ -147,15 +143,15 @@ def temperature(self:RetrievalModel,
 class MappedText:
     "Caption embeddings through a model's text map, row by row as they are read"
     def __init__(self,
-        text,       # (N, W) embeddings
-        map_text,   # function of (B, W) -> (B, width)
-        width:int,  # of what it gives
-    ): self.text, self.map_text, self.shape = text, map_text, (text.shape[0], width)
+        text,                  # (N, W) embeddings
+        model:RetrievalModel,  # whose text map it is
+    ): self.text, self.model, self.shape = text, model, (text.shape[0], model.width)
 
     def __len__(self): return len(self.text)
     def __getitem__(self, i)->torch.Tensor:
         "Read some rows"
-        with torch.no_grad(): return self.map_text(self.text[i])
+        x = self.text[i].to(next(self.model.parameters()).device)
+        with torch.no_grad(): return self.model.text(x).cpu()
 
 # %% ../nbs/06_model.ipynb #06ab0008
 @patch
@@ -163,6 +159,4 @@ def texts(self:RetrievalModel,
     text,  # (N, W) embeddings of captions
 ):         # (N, heads*D), to be compared with the model's images
     "Caption embeddings as this model sees them"
-    if isinstance(self.text, nn.Identity): return text
-    def mapped(x): return self.text(x.to(next(self.parameters()).device)).cpu()
-    return MappedText(text, mapped, self.width)
+    return text if isinstance(self.text, nn.Identity) else MappedText(text, self)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['WATCHED_IMAGES', 'UNCHECKED_STEPS', 'embed_images', 'validation_loss', 'epoch_batches', 'train_plainly',
-           'make_optimizer', 'Training', 'divide_gradient', 'load_epochs', 'train']
+           'make_optimizer', 'Training', 'load_epochs', 'train']
 
 # %% ../nbs/10_train.ipynb #7959225c
 import math, time
@@ -54,10 +54,9 @@ def validation_loss(
     text_emb:Vectors,          # (N, D), or a tensor
     image_of_text:np.ndarray,  # (N,) row of each caption's image
     temperature:float=0.07,    # divides the cosines
-    batch_size:int=32,         # the same for every experiment
 )->float:
     "Mean loss over batches of a fixed size, in a fixed order"
-    size = min(batch_size, len(text_emb))
+    size = min(32, len(text_emb))    # the same for every experiment
     order = np.random.default_rng(0).permutation(len(text_emb))
     batches = [order[i:i+size] for i in range(0, len(order) - size + 1, size)]
     def loss(b):
@@ -67,8 +66,7 @@ def validation_loss(
 # %% ../nbs/10_train.ipynb #10ab000e
 # batches in which all captions of an image are together
 def _whole_images(texts, image_of_text, images, batch_size):
-    place = dict(zip(images.tolist(), range(len(images))))  # where an image is in this group's order
-    order = np.array([place[row] for row in image_of_text[texts].tolist()])      # (T,)
+    order = pd.Index(images).get_indexer(image_of_text[texts])    # (T,) place of each caption's image
     by_image = np.argsort(order, kind='stable')
     images_each = max(1, batch_size*len(images)//len(texts))
     starts = np.flatnonzero(np.diff(order[by_image]//images_each)) + 1
@@ -262,10 +260,7 @@ def remaining(self:Training):    # yields (rows of a group's images, list of bat
         if todo: yield rows, todo
 
 # %% ../nbs/10_train.ipynb #a8e35c17
-def divide_gradient(
-    x:torch.Tensor,  # the same in every process
-)->torch.Tensor:     # the same
-    "Let gradients through in the first process only"
+def _divide_gradient(x):    # the same x in every process: let gradients through in the first one only
     return x if is_first() else x.detach() + 0*x
 
 # %% ../nbs/10_train.ipynb #fae121f3
@@ -278,7 +273,7 @@ def loss(self:Training,
     "The mean of the heads' losses"
     e, heads = self.experiment, self.experiment.model.heads
     temperature = self.model.temperature(e.temperature)
-    if e.model.learn_temperature: temperature = divide_gradient(temperature)
+    if e.model.learn_temperature: temperature = _divide_gradient(temperature)
     pairs = zip(features.chunk(heads, 1), text.chunk(heads, 1))
     return sum(info_nce_loss(f, t, temperature, ids, e.same_image) for f,t in pairs) / heads
 
@@ -292,13 +287,11 @@ def _of_same_image(image, rng):
 # %% ../nbs/10_train.ipynb #100cdaed
 @patch
 def mixed(self:Training,
-    texts:np.ndarray,   # (B,) captions of the batch
+    text:torch.Tensor,  # (B, D) embeddings of the captions of the batch
     image:np.ndarray,   # (B,) their images
-    text=None,          # (B, D) their embeddings, if they have been read already
 )->torch.Tensor:        # (B, D)
-    "Embeddings of captions, each mixed with another one of its image if the experiment says so"
+    "The embeddings, each mixed with another one of its image if the experiment says so"
     most = self.experiment.data.mix
-    if text is None: text = self.splits['train'].text[texts]
     if not most: return text
     rng = np.random.default_rng([self.experiment.seed, self.steps])
     other = _of_same_image(image, rng)
@@ -327,7 +320,7 @@ def update(self:Training,
 )->torch.Tensor:            # () the loss
     "Update the weights on one batch"
     n = len(x) if n is None else n
-    text = divide_gradient(self.model.text(text))    # (B, heads*D)
+    text = _divide_gradient(self.model.text(text))    # (B, heads*D)
     def embed(part): return self.model.trained(part.to(self.device.name), self.device)
     def loss_of(features): return self.loss(features[pair], text, ids)
     places = range(n) if places is None else places
@@ -339,7 +332,7 @@ def step(self:Training,
     x:torch.Tensor,     # (m, ...) inputs of this process's images of a group
     rows:np.ndarray,    # of all images of the group
     texts:np.ndarray,   # (B,) captions of the batch
-    text=None,          # (B, D) their embeddings, if they have been read already
+    text:torch.Tensor,  # (B, D) their embeddings
 )->torch.Tensor:        # () the loss
     "Train on one batch"
     self.set_learning_rate()
@@ -349,7 +342,7 @@ def step(self:Training,
     in_group = np.searchsorted(rows, embedded)                 # (U,) their places in the group
     mine = pairs_of_process(in_group)                          # (u,) those of this process
     inputs = x[in_group[mine]//process()[1]]                   # (u, ...)
-    text = self.mixed(texts, image, text).to(self.device.name)    # (B, D)
+    text = self.mixed(text, image).to(self.device.name)    # (B, D)
     ids = torch.from_numpy(image).to(self.device.name)            # (B,)
     if self.recorded and len(texts) == self.experiment.batch_size: loss = self.recorded(inputs, text, ids)
     else: loss = self.update(inputs, text, ids, mine, len(embedded), pair)
@@ -398,14 +391,12 @@ def train_group(self:Training,
 ):
     "Train on the batches of a group"
     x, text = on_device(x, self.device), self.splits['train'].text
-    held = None                                      # a CPU reads the captions' embeddings as they are needed
-    if self.device.type == 'cuda': held = on_device(text[np.concatenate(batches)], self.device)
-    done = 0
-    for texts in batches:
-        these = None if held is None else held[done:done+len(texts)]
-        self.pending.append((self.step(x, rows, texts, these), texts, self.place['seen']))
+    embedded = (text[texts] for texts in batches)    # a CPU reads them as they are needed
+    if self.device.type == 'cuda':
+        embedded = on_device(text[np.concatenate(batches)], self.device).split([len(b) for b in batches])
+    for texts,emb in zip(batches, embedded):
+        self.pending.append((self.step(x, rows, texts, emb), texts, self.place['seen']))
         self.place['seen'] += len(texts)
-        done += len(texts)
         bar.update(len(texts))
         if len(self.pending) >= UNCHECKED_STEPS.get(self.device.type, 1): self.check_losses()
         if time.monotonic() - self.saved >= self.save_every: self.save()
@@ -450,15 +441,6 @@ def load_epochs(
     tensors, note = Run(folder).read('epochs')
     return {int(k): tensors[k].float() for k in sorted(tensors, key=int)}, np.array(note['rows'])
 
-# %% ../nbs/10_train.ipynb #10ab0013
-@patch
-def keep_if_best(self:Training,
-    val_loss:float,  # of this epoch
-):
-    "Keep a copy of the trained weights if no epoch before was better"
-    if val_loss > min([h['val_loss'] for h in self.history], default=math.inf): return
-    self.best = {k: v.detach().cpu().clone() for k,v in self.model.trained_state().items()}
-
 # %% ../nbs/10_train.ipynb #bded6b33
 @patch
 def finish_epoch(self:Training,
@@ -467,7 +449,8 @@ def finish_epoch(self:Training,
     "Validate, and write down what the epoch has brought"
     with self.averages():
         row = dict(epoch=self.epoch, train_loss=train_loss) | self.validate()
-        if is_first(): self.keep_if_best(row['val_loss'])
+        if is_first() and row['val_loss'] <= min((h['val_loss'] for h in self.history), default=math.inf):
+            self.best = {k: v.detach().cpu().clone() for k,v in self.model.trained_state().items()}
     self.history.append(row | dict(lr=self.lr, seconds=self.count_time()))
     if is_first(): self.run.write('history', pd.DataFrame(self.history), index=False)
     self.place = dict(seen=0, total=0., seconds=0.)

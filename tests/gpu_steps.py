@@ -145,7 +145,7 @@ def trained_part(m, name, precision, given=None):
     run = Training(e, model, splits, m.folder/'parity', device)
     run.recorded, rows, texts = None, np.arange(32), np.arange(64)
     x = (splits['train'].inputs(rows) if given is None else given).to(device.name)
-    if precision != 'float64': loss = run.step(x, rows, texts)
+    if precision != 'float64': loss = run.step(x, rows, texts, splits['train'].text[texts])
     else:
         model.double()
         pairs = torch.from_numpy(splits['train'].image_of_text[texts])

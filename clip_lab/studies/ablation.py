@@ -9,7 +9,7 @@ __all__ = ['LADDER', 'NOT_KEPT', 'WISHES', 'BATCHES', 'SIZES', 'CAPACITY', 'STUD
            'extrapolate', 'growth_figure']
 
 # %% ../../nbs/studies/ablation.ipynb #77d1facb
-import copy, shutil, time, zlib
+import copy, tempfile, time, zlib
 from dataclasses import replace
 from pathlib import Path
 import numpy as np, pandas as pd, torch
@@ -49,15 +49,10 @@ LADDER = [
 ]
 
 # %% ../../nbs/studies/ablation.ipynb #ab1a0001
-def ladder(
-    steps:list=LADDER,           # (words, changes)
-    start:Experiment=BASELINE,   # what the first step changes
-)->list:                         # (words, experiment), from the start on
+def ladder()->list:    # (words, experiment), from the baseline on
     "Experiments that differ by one idea each, all ideas before it kept"
-    experiments = [('baseline', start)]
-    for words,changes in steps:
-        _, before = experiments[-1]
-        experiments.append((words, before.but(**changes)))
+    experiments = [('baseline', BASELINE)]
+    for words,changes in LADDER: experiments.append((words, experiments[-1][1].but(**changes)))
     return experiments
 
 # %% ../../nbs/studies/ablation.ipynb #157084a0
@@ -152,17 +147,13 @@ def trial(
     return load_json(file)
 
 # %% ../../nbs/studies/ablation.ipynb #ab1a0009
-def _curve(trial):    # a row for each epoch, with mR
-    history = pd.DataFrame(trial['history'])
-    return history.assign(mR=history[COLUMNS].mean(axis=1))
-
 def row_of(
     words:str,     # what the row is called
     trials:list,   # of one experiment, one per seed
     **facts,       # more columns
 )->dict:           # as JSON can hold it
     "A row of a table: mR at the epoch with the lowest validation loss, and the curves of the first seed"
-    curves = [_curve(t) for t in trials]
+    curves = [pd.DataFrame(t['history']).assign(mR=lambda c: c[COLUMNS].mean(axis=1)) for t in trials]
     best = [c.loc[c.val_loss.idxmin()] for c in curves]
     return dict(words=words, **facts,
                 mR=[round(float(b.mR), 3) for b in best], epoch=[int(b.epoch) for b in best],
@@ -227,13 +218,12 @@ def image_spaces(
 # %% ../../nbs/studies/ablation.ipynb #ab1a000f
 # as `trial`, of a head between two spaces: x is split -> (M, W), text is split -> (N, D)
 def _train_on(lab, x, text, experiment):
-    width, folder = x['train'].shape[1], lab.runs/'pair'
+    width = x['train'].shape[1]
     encoder = ImageEncoder('pooled', nn.Sequential(nn.Identity()), nn.Identity(), 0, width, (0.,)*3, (1.,)*3)
     model = RetrievalModel(encoder, text['train'].shape[1], seed=experiment.seed)
     splits = {s: Split(KeptInputs(lab.data[s], x[s]), text[s]) for s in ('train', 'val')}
-    shutil.rmtree(folder, ignore_errors=True)
-    history = train(experiment, model, splits, folder, lab.device, save_every=1e9)
-    shutil.rmtree(folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as folder:
+        history = train(experiment, model, splits, folder, lab.device, save_every=1e9)
     return dict(prepare=0., history=history.to_dict('records'))
 
 # %% ../../nbs/studies/ablation.ipynb #ba7993a9
@@ -324,11 +314,6 @@ def table_of(
     return table.set_index('')
 
 # %% ../../nbs/studies/ablation.ipynb #4671fd10
-def _draw_row(ax, i, values):    # a dot per seed, and the mean as a number
-    ax.plot(values, [i]*len(values), 'o', color='black', ms=3)
-    box = dict(facecolor='white', edgecolor='none', pad=.5)
-    ax.text(max(values) + .4, i, f'{np.mean(values):.1f}', va='center', fontsize=8, bbox=box)
-
 @rc_context(STYLE)
 def ladder_figure(
     rows:list,       # from `measure_part`
@@ -337,9 +322,11 @@ def ladder_figure(
 )->Figure:
     "mR of each row: the mean, and a dot per seed"
     fig, ((ax,),) = figure(8.5, .34*len(rows) + 1, title)
-    means = [np.mean(r['mR']) for r in rows]
+    means, box = [np.mean(r['mR']) for r in rows], dict(facecolor='white', edgecolor='none', pad=.5)
     ax.barh(range(len(rows)), means, color=[GREY] + [BLUE]*(len(rows) - 1), height=.62)
-    for i,r in enumerate(rows): _draw_row(ax, i, r['mR'])
+    for i,r in enumerate(rows):
+        ax.plot(r['mR'], [i]*len(r['mR']), 'o', color='black', ms=3)
+        ax.text(max(r['mR']) + .4, i, f'{means[i]:.1f}', va='center', fontsize=8, bbox=box)
     if goal:
         ax.axvline(goal, color=RED, lw=1, ls='--')
         ax.text(goal + .4, -.7, f'{goal:.1f}', color=RED, fontsize=8)
@@ -353,10 +340,9 @@ def ladder_figure(
 def _draw_curves(loss, recall, curves, color, label):    # two axes; from `row_of`
     epochs, best = range(1, len(curves['mR']) + 1), int(np.argmin(curves['val_loss']))
     loss.plot(epochs, curves['train_loss'], '--', color=color, lw=1)
-    loss.plot(epochs, curves['val_loss'], color=color, label=label)
-    recall.plot(epochs, curves['mR'], color=color)
-    loss.plot(best + 1, curves['val_loss'][best], 'o', color=color, ms=4)
-    recall.plot(best + 1, curves['mR'][best], 'o', color=color, ms=4)
+    for ax,what in ((loss, 'val_loss'), (recall, 'mR')):
+        ax.plot(epochs, curves[what], color=color, label=label)
+        ax.plot(best + 1, curves[what][best], 'o', color=color, ms=4)
 
 # %% ../../nbs/studies/ablation.ipynb #9f834361
 @rc_context(STYLE)

@@ -34,11 +34,10 @@ def _unbiased(k, l):    # (M, M) with zero diagonals -> estimate of their depend
 def cka(
     x:torch.Tensor,  # (M, D) one row per item
     y:torch.Tensor,  # (M, E) the same items in another space
-    most:int=4000,   # items; a seeded sample of more
 )->float:            # at most 1; about 0 for spaces that have nothing in common
     "Unbiased linear centered kernel alignment of two spaces"
     if len(x) != len(y) or len(x) < 4:
         raise ValueError(f'`x` and `y` need the same number of rows, at least 4 (got {len(x)} and {len(y)})')
-    chosen = np.sort(np.random.default_rng(0).permutation(len(x))[:most])
+    chosen = np.sort(np.random.default_rng(0).permutation(len(x))[:4000])    # a sample of more
     k, l = _similarities(x[chosen]), _similarities(y[chosen])
     return float(_unbiased(k, l) / (_unbiased(k, k)*_unbiased(l, l)).sqrt())

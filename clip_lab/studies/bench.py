@@ -4,16 +4,16 @@
 
 # %% auto #0
 __all__ = ['EXACT', 'RUNNERS', 'STAGES', 'WORK', 'LITE', 'RESNET', 'MEASUREMENTS', 'DEFAULT_MEASUREMENTS', 'timed', 'peak_memory',
-           'plain_transform', 'PlainTraining', 'plain_epoch', 'plain_validate', 'cached_run', 'compare_baseline',
-           'compare_features', 'torch_way', 'onnx_way', 'openvino_way', 'compiled_way', 'runners', 'compare_runners',
-           'our_training', 'fresh_inputs', 'compare_epoch', 'measure_loss', 'stopwatch', 'first_command',
-           'arithmetic_limit', 'profile', 'shortcut_effect', 'ratios_figure', 'profile_figure', 'scaling_figure',
-           'random_resnet50', 'take_measurement', 'summary_of', 'run_benchmark']
+           'plain_transform', 'Setup', 'PlainTraining', 'plain_epoch', 'plain_validate', 'our_training', 'cached_run',
+           'compare_baseline', 'compare_features', 'compare_runners', 'compare_epoch', 'measure_loss', 'stopwatch',
+           'first_command', 'arithmetic_limit', 'profile', 'shortcut_effect', 'ratios_figure', 'profile_figure',
+           'scaling_figure', 'run_benchmark']
 
 # %% ../../nbs/studies/bench.ipynb #ed94aed0
 import shutil, tempfile, threading, time, warnings
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, ExitStack, redirect_stdout
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import wraps
 from io import StringIO
 from pathlib import Path
@@ -26,12 +26,13 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.transforms import v2
+from tqdm.auto import tqdm
 from ..tools.devices import CPU, Device, give_memory_back, keep_memory, pick_device
 from ..tools.files import load_json, write_json
 from ..tools.fusion import fold_batchnorm
 from ..tools.image_files import load_image
 from ..data import CaptionDataset, choose_subset
-from ..images import color_jitter, ImageTransform, square
+from ..images import color_jitter, ImageTransform, pixel_batches, square
 from ..encoders import ImageEncoder, load_image_encoder, load_text_encoder
 from ..features import (
     FreshInputs, FrozenPart, HeldInputs, image_features, image_inputs, Split, text_embeddings)
@@ -69,32 +70,22 @@ def _rate(f, n, seconds=2):    # items per second of a function that handles n o
         count += n
     return count/(time.perf_counter() - start)
 
-# %% ../../nbs/studies/bench.ipynb #be9c0009
-class _MemoryWatch(threading.Thread):
-    "Notes the most memory that the process holds, until it is told to stop"
-    def __init__(self):
-        super().__init__()
-        self.process, self.finished = psutil.Process(), threading.Event()
-        self.before = self.peak = self.process.memory_info().rss
-
-    def run(self):
-        while not self.finished.wait(.002): self.peak = max(self.peak, self.process.memory_info().rss)
-
-    def stop(self):
-        self.finished.set()
-        self.join()
-
 # %% ../../nbs/studies/bench.ipynb #5a6d5520
 def peak_memory(
     f,   # function without parameters
 ):       # MB at most above the start, what it returns
     "How much memory something takes while it runs"
     give_memory_back()    # or memory that was freed before is used again, and seems to cost nothing
-    watch = _MemoryWatch()
-    watch.start()
-    try: result = f()
-    finally: watch.stop()
-    return (watch.peak - watch.before)/2**20, result
+    process, finished = psutil.Process(), threading.Event()
+    before = peak = process.memory_info().rss
+    def watch():
+        nonlocal peak
+        while not finished.wait(.002): peak = max(peak, process.memory_info().rss)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(watch)
+        try: result = f()
+        finally: finished.set()
+    return (peak - before)/2**20, result
 
 # %% ../../nbs/studies/bench.ipynb #be9c000b
 EXACT = Device('cpu', 'float32')    # where two ways are compared digit by digit
@@ -115,25 +106,32 @@ def plain_transform(
     numbers = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(encoder.mean, encoder.std)]
     return v2.Compose(square_image + augmentation + numbers)
 
+# %% ../../nbs/studies/bench.ipynb #5e7b0002
+@dataclass
+class Setup:
+    "What is trained, and on what"
+    experiment: Experiment                # its settings
+    data: dict                            # 'train' and 'val' -> CaptionDataset
+    text: dict = None                     # the same -> (N, D) caption embeddings
+    size: int = 224                       # side of the images in pixels
+    encoder: str = 'efficientnet_lite0'   # image encoder, as for `load_image_encoder`
+
 # %% ../../nbs/studies/bench.ipynb #be9c000e
 class PlainTraining:
     "Training as in the report: every caption decodes its image and runs the whole network"
     def __init__(self,
-        experiment:Experiment,  # its settings
-        encoder:str,            # image encoder, as for `load_image_encoder`
-        data:dict,              # 'train' and 'val' -> CaptionDataset
-        text:dict,              # the same -> (N, D) caption embeddings
-        size:int=224,           # side of the images in pixels
+        setup:Setup,  # what is trained
     ):
-        self.experiment, self.data, self.text, self.epoch = experiment, data, text, 0
-        width, settings = text['train'].shape[1], experiment.optimizer
-        model = RetrievalModel(load_image_encoder(encoder), width, experiment.model, experiment.seed)
+        self.experiment, self.data, self.text, self.epoch = setup.experiment, setup.data, setup.text, 0
+        e, settings = setup.experiment, setup.experiment.optimizer
+        width, encoder = setup.text['train'].shape[1], load_image_encoder(setup.encoder)
+        model = RetrievalModel(encoder, width, e.model, e.seed)
         self.model = model.to(memory_format=torch.contiguous_format)
         weights = [p for p in model.parameters() if p.requires_grad]
         algorithm = getattr(torch.optim, settings.algorithm)
         self.optimizer = algorithm(weights, lr=settings.lr, weight_decay=settings.weight_decay)
-        jitter = {split: experiment.data.jitter and split == 'train' for split in data}
-        self.transforms = {split: plain_transform(self.model.encoder, size, jitter[split]) for split in data}
+        jitter = {split: e.data.jitter and split == 'train' for split in setup.data}
+        self.transforms = {s: plain_transform(model.encoder, setup.size, j) for s,j in jitter.items()}
 
 # %% ../../nbs/studies/bench.ipynb #be9c0010
 def _pixels(self, split, texts):    # (B, 3, H, W) the image of each caption, decoded anew
@@ -187,44 +185,53 @@ def plain_validate(
 def _plain_history(self, epochs):    # a row for each epoch
     return pd.DataFrame([dict(train_loss=plain_epoch(self)) | plain_validate(self) for _ in range(epochs)])
 
+# %% ../../nbs/studies/bench.ipynb #91ca4e12
+def our_training(
+    setup:Setup,       # what is trained; it may have training images only
+    folder:Path,       # gets what a run writes
+    device:Device=CPU, # where to compute
+    features:dict={},  # the same keys as `data` -> (M, width), where they are in the cache
+)->Training:
+    "The lab's training of an experiment, ready to begin"
+    e, net = setup.experiment, load_image_encoder(setup.encoder)
+    model = RetrievalModel(net, setup.text['train'].shape[1], e.model, e.seed)
+    def split(name):
+        transform = ImageTransform(setup.size, net.mean, net.std, e.data.jitter and name == 'train')
+        frozen, data = model.frozen(device), setup.data[name]
+        return Split(image_inputs(data, transform, frozen, features.get(name), e.seed), setup.text[name])
+    return Training(e, model, {name: split(name) for name in setup.data}, folder, device)
+
 # %% ../../nbs/studies/bench.ipynb #8c74287d
 def cached_run(
-    experiment:Experiment,  # its settings; its last stage is frozen
-    encoder:str,            # image encoder, as for `load_image_encoder`
-    data:dict,              # 'train' and 'val' -> CaptionDataset
-    folder:Path,            # empty; gets cache and run
-    size:int=224,           # side of the images in pixels
-    epochs:int=None,        # stop after this epoch
-    device:Device=CPU,      # where to compute
-):                          # history, seconds of 'text', 'images' and 'training'
+    setup:Setup,       # what is trained; the last stage is frozen, captions are embedded here
+    folder:Path,       # empty; gets cache and run
+    epochs:int=None,   # stop after this epoch
+    device:Device=CPU, # where to compute
+):                     # history, seconds of 'text', 'images' and 'training'
     "Embed, train and validate from nothing"
-    net, words, seconds = load_image_encoder(encoder), load_text_encoder('all-MiniLM-L6-v2'), {}
-    transform, cache = ImageTransform(size, net.mean, net.std), folder/'cache'
+    net, words, seconds = load_image_encoder(setup.encoder), load_text_encoder('all-MiniLM-L6-v2'), {}
+    transform, cache, data = ImageTransform(setup.size, net.mean, net.std), folder/'cache', setup.data
     def embed_captions(): return {s: text_embeddings(d, words, cache, device) for s,d in data.items()}
     def embed_images(): return {s: image_features(d, net, transform, cache, device) for s,d in data.items()}
     seconds['text'], text = timed(embed_captions)
     seconds['images'], features = timed(embed_images)
-    model = RetrievalModel(net, words.width, seed=experiment.seed)
-    inputs = {s: image_inputs(d, transform, model.frozen(device), features[s]) for s,d in data.items()}
-    splits = {s: Split(inputs[s], text[s]) for s in data}
-    def training(): return train(experiment, model, splits, folder/'run', device, epochs)
+    run = our_training(replace(setup, text=text), folder/'run', device, features)
+    def training(): return train(setup.experiment, run.model, run.splits, folder/'run', device, epochs)
     seconds['training'], history = timed(training)
     return history, seconds
 
 # %% ../../nbs/studies/bench.ipynb #be9c0017
 # our history, the plain one, and the seconds that the plain one took
-def _train_both(experiment, encoder, data, folder, epochs, size):
-    ours, _ = cached_run(experiment, encoder, data, folder, size, epochs, EXACT)
-    text = _caption_embeddings(data, folder/'cache')
-    plain = PlainTraining(experiment, encoder, data, text, size)
+def _train_both(setup, folder, epochs):
+    ours, _ = cached_run(setup, folder, epochs, EXACT)
+    plain = PlainTraining(replace(setup, text=_caption_embeddings(setup.data, folder/'cache')))
     seconds, theirs = timed(lambda: _plain_history(plain, epochs))
     return ours[theirs.columns], theirs, seconds
 
 # %% ../../nbs/studies/bench.ipynb #be9c0018
 def _largest_differences(ours, theirs):    # of two histories: of a loss, relative; of a recall, in points
-    losses = [c for c in theirs if 'loss' in c]
     difference = (ours - theirs).abs()
-    loss, recall = difference[losses]/theirs[losses], difference.drop(columns=losses)
+    loss, recall = (difference/theirs).filter(like='loss'), difference.filter(like='R@')
     return dict(loss_difference=float(loss.max().max()), recall_difference=float(recall.max().max()))
 
 # %% ../../nbs/studies/bench.ipynb #be9c001a
@@ -238,21 +245,18 @@ def _baseline_row(name, data, parts, pace, measured, epochs):    # pace: seconds
 
 # %% ../../nbs/studies/bench.ipynb #fe71137e
 def compare_baseline(
-    name:str,                       # of the encoder, for the table
-    encoder:str,                    # as for `load_image_encoder`
-    data:dict,                      # 'train' and 'val' -> CaptionDataset
-    epochs:int,                     # of the plain method that are measured
-    more:dict=None,                 # more images, for the lab's method only
-    size:int=224,                   # side of the images in pixels
-    experiment:Experiment=BASELINE, # its settings; its last stage is frozen
-)->list:                            # a dict for each set of images
+    name:str,       # of the encoder, for the table
+    setup:Setup,    # what is trained; the last stage is frozen
+    epochs:int,     # of the plain method that are measured
+    more:dict=None, # 'train' and 'val' -> CaptionDataset: more images, for the lab's method only
+)->list:            # a dict for each set of images
     "Ten epochs of the baseline, the report's method and ours"
-    rows, measured = [], epochs*_n_captions(data)
+    rows, measured = [], epochs*_n_captions(setup.data)
     with tempfile.TemporaryDirectory() as folder:
-        ours, theirs, seconds = _train_both(experiment, encoder, data, Path(folder)/'both', epochs, size)
-        for i,images in enumerate([data, more] if more else [data]):
-            _, parts = cached_run(experiment, encoder, images, Path(folder)/str(i), size)
-            rows.append(_baseline_row(name, images, parts, seconds/measured, measured, experiment.epochs))
+        ours, theirs, seconds = _train_both(setup, Path(folder)/'both', epochs)
+        for i,data in enumerate([setup.data, more] if more else [setup.data]):
+            _, parts = cached_run(replace(setup, data=data), Path(folder)/str(i))
+            rows.append(_baseline_row(name, data, parts, seconds/measured, measured, setup.experiment.epochs))
     rows[0] |= _largest_differences(ours, theirs)
     return rows
 
@@ -262,44 +266,28 @@ def compare_features(
     encoder:str,          # as for `load_image_encoder`
     data:CaptionDataset,  # images
     size:int=224,         # side of the images in pixels
-    batch:int=64,         # images at once
 )->dict:                  # images per second
     "Images per second: the bare network and the lab's whole pipeline"
     net = load_image_encoder(encoder)
     frozen, transform = FrozenPart(net, CPU), ImageTransform(size, net.mean, net.std)
-    x = torch.randn(batch, 3, size, size).contiguous(memory_format=torch.channels_last)
+    x = torch.randn(64, 3, size, size).contiguous(memory_format=torch.channels_last)
     def bare():
         with torch.no_grad(), CPU.autocast(): net(x)
-    rates = dict(bare=_rate(bare, batch), folded=_rate(lambda: frozen(x), batch))
+    rates = dict(bare=_rate(bare, len(x)), folded=_rate(lambda: frozen(x), len(x)))
     with tempfile.TemporaryDirectory() as folder:
         seconds, features = timed(lambda: image_features(data, net, transform, Path(folder)))
-        cosine = _least_cosine(features[:32], net, transform, data)
-    rate = len(data.file_names)/seconds
-    ratios = dict(ratio=rate/rates['bare'], ratio_to_folded=rate/rates['folded'])
-    rates |= {'with files': rate}
-    return dict(encoder=name, precision=CPU.computes_in, **rates, **ratios, least_cosine=cosine)
-
-# %% ../../nbs/studies/bench.ipynb #be9c001c
-# of the features (n, width) of the first images to those of the network in float32
-def _least_cosine(features, net, transform, data):
-    images = [transform.view(load_image(data.path(i))) for i in range(len(features))]
-    with torch.no_grad(): exact = net(transform.pixels(images))    # (n, width)
-    return torch.cosine_similarity(features, exact).min().item()
+        first = features[:32]
+    with torch.no_grad(): exact = net(next(pixel_batches(data, range(len(first)), transform)))    # in float32
+    cosine = torch.cosine_similarity(first, exact).min().item()
+    rates['with files'] = rate = len(data.file_names)/seconds
+    return dict(encoder=name, precision=CPU.computes_in, **rates, ratio=rate/rates['bare'],
+                ratio_to_folded=rate/rates['folded'], least_cosine=cosine)
 
 # %% ../../nbs/studies/bench.ipynb #f6a40002
-def torch_way(
-    net:nn.Module,        # without its pooling
-    pixels:torch.Tensor,  # (B, 3, H, W) an example
-):                        # function of images (b, 3, H, W) -> (b, width, h, w)
-    "The network as it is"
-    return lambda part: net(part)
+def _torch(net, pixels): return net
 
 # %% ../../nbs/studies/bench.ipynb #be9c001d
-def onnx_way(
-    net:nn.Module,        # without its pooling
-    pixels:torch.Tensor,  # (B, 3, H, W) an example
-):                        # function of images (b, 3, H, W) -> (b, width, h, w)
-    "The network in ONNX Runtime"
+def _onnx(net, pixels):
     import onnxruntime
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
@@ -311,11 +299,7 @@ def onnx_way(
     return lambda part: torch.from_numpy(session.run(None, {'x': part.numpy()})[0])
 
 # %% ../../nbs/studies/bench.ipynb #be9c001e
-def openvino_way(
-    net:nn.Module,        # without its pooling
-    pixels:torch.Tensor,  # (B, 3, H, W) an example
-):                        # function of images (b, 3, H, W) -> (b, width, h, w)
-    "The network in OpenVINO"
+def _openvino(net, pixels):
     import openvino
     settings = dict(INFERENCE_PRECISION_HINT='f32', INFERENCE_NUM_THREADS=torch.get_num_threads())
     model = openvino.convert_model(net, example_input=pixels[:2], input=[-1, *pixels.shape[1:]])
@@ -323,17 +307,13 @@ def openvino_way(
     return lambda part: torch.from_numpy(compiled(part.numpy())[0].copy())
 
 # %% ../../nbs/studies/bench.ipynb #be9c001f
-def compiled_way(
-    net:nn.Module,        # without its pooling
-    pixels:torch.Tensor,  # (B, 3, H, W) an example
-):                        # function of images (b, 3, H, W) -> (b, width, h, w)
-    "The network compiled by PyTorch"
+def _compiled(net, pixels):
     if not any(map(shutil.which, ('g++', 'clang++', 'cl'))): raise ImportError('no compiler')
     return torch.compile(net, dynamic=False)
 
 # %% ../../nbs/studies/bench.ipynb #be9c0020
-RUNNERS = {'PyTorch, folded': torch_way, 'ONNX Runtime': onnx_way, 'OpenVINO': openvino_way,
-           'torch.compile': compiled_way}
+RUNNERS = {'PyTorch, folded': _torch, 'ONNX Runtime': _onnx, 'OpenVINO': _openvino,
+           'torch.compile': _compiled}
 
 # %% ../../nbs/studies/bench.ipynb #f6a40003
 def _in_parts(run, pixels, n, layout):    # function that gives the features (B, width), n images at once
@@ -341,13 +321,9 @@ def _in_parts(run, pixels, n, layout):    # function that gives the features (B,
     return lambda: torch.cat([run(part).mean((2, 3)) for part in parts])
 
 # %% ../../nbs/studies/bench.ipynb #be9c0021
-def runners(
-    net:ImageEncoder,      # an image encoder
-    pixels:torch.Tensor,   # (B, 3, H, W)
-    portions=(4, 8, 16),   # images at once
-    names=tuple(RUNNERS),  # of those to compare with
-)->dict:                   # name and portion -> function without parameters that gives features (B, width)
-    "The lab's frozen part, and the same network in the programs that are installed, ready to run in float32"
+# name and portion -> function that gives the features (B, width) of these pixels (B, 3, H, W), in float32:
+# the lab's frozen part, and the same network in the programs that are installed
+def _runners(net, pixels, names):
     frozen = FrozenPart(net, EXACT)
     folded = fold_batchnorm(nn.Sequential(*net.early, net.last)).to(memory_format=torch.channels_last)
     functions = {('this lab', 0): lambda: frozen(pixels)}
@@ -355,7 +331,7 @@ def runners(
         try: run = RUNNERS[name](folded, pixels)
         except ImportError: continue    # it is not installed
         layout = torch.contiguous_format if name in ('ONNX Runtime', 'OpenVINO') else torch.channels_last
-        for n in portions: functions[name, n] = _in_parts(run, pixels, n, layout)
+        for n in (4, 8, 16): functions[name, n] = _in_parts(run, pixels, n, layout)
     return functions
 
 # %% ../../nbs/studies/bench.ipynb #be9c0023
@@ -370,7 +346,7 @@ def compare_runners(
     "Images per second of the lab's frozen part and of other programs, float32"
     pixels = torch.randn(batch, 3, size, size, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        functions = runners(load_image_encoder(encoder), pixels, names=names)
+        functions = _runners(load_image_encoder(encoder), pixels, names)
         outputs = [f() for f in functions.values()]    # the first call prepares kernels
         cosine = min(torch.cosine_similarity(outputs[0], features).min().item() for features in outputs)
         seconds, rates = _in_turn(functions, rounds), {}
@@ -378,71 +354,34 @@ def compare_runners(
         rates[program] = max(rates.get(program, 0), batch/float(np.median(s)))
     return dict(encoder=name, pixels=size, **rates, least_cosine=min(1., cosine))
 
-# %% ../../nbs/studies/bench.ipynb #91ca4e12
-def our_training(
-    experiment:Experiment,  # its settings
-    data:dict,              # 'train' -> CaptionDataset
-    text:dict,              # the same -> (N, D)
-    folder:Path,            # gets what a run writes
-    size:int=224,           # side of the images in pixels
-    device:Device=CPU,      # where to compute
-)->Training:
-    "The lab's training of an experiment, ready to begin"
-    net = load_image_encoder('efficientnet_lite0')
-    model = RetrievalModel(net, text['train'].shape[1], experiment.model, experiment.seed)
-    def split(name):
-        jitter = experiment.data.jitter and name == 'train'
-        transform = ImageTransform(size, net.mean, net.std, jitter)
-        inputs = image_inputs(data[name], transform, model.frozen(device), seed=experiment.seed)
-        return Split(inputs, text[name])
-    return Training(experiment, model, {name: split(name) for name in data}, folder, device)
-
 # %% ../../nbs/studies/bench.ipynb #13c76108
-def fresh_inputs(
-    run:Training,  # of a modification
-)->FreshInputs:
-    "What computes the inputs of its training images"
+def _fresh_inputs(run):    # what computes the inputs of its training images
     inputs = run.splits['train'].inputs
     return inputs.fresh if isinstance(inputs, HeldInputs) else inputs
 
 # %% ../../nbs/studies/bench.ipynb #be9c0025
-class _Silent:
-    "A progress bar that shows nothing"
-    def update(self, n): pass
-
 def _epoch_seconds(run):    # of the first epoch of a run, from its images on
     run.splits['train'].inputs.forget()
     anew = Training(run.experiment, run.model, run.splits, run.run.folder)
-    return timed(lambda: anew.train_epoch(_Silent()))[0]
-
-# %% ../../nbs/studies/bench.ipynb #be9c0027
-def _plain_epoch_seconds(experiment, data, text, most, size):    # and the pairs that were measured
-    plain = PlainTraining(experiment, 'efficientnet_lite0', data, text, size)
-    n = len(data['train'].captions)
-    measured = min(n, (most or n)*experiment.batch_size)
-    seconds, _ = timed(lambda: plain_epoch(plain, most))
-    return seconds*n/measured, measured
+    return timed(lambda: anew.train_epoch(tqdm(disable=True)))[0]
 
 # %% ../../nbs/studies/bench.ipynb #13c76109
 def compare_epoch(
-    experiment:Experiment,  # a modification
-    data:dict,              # 'train' -> CaptionDataset
-    text:dict,              # the same -> (N, D)
-    most:int=None,          # batches of the plain method that are measured; None: all of them
-    size:int=224,           # side of the images in pixels
+    setup:Setup,   # of a modification; training images only
+    most:int=None, # batches of the plain method that are measured; None: all of them
 )->dict:
     "An epoch of a modification, the report's method and ours, and the share of the jitter in ours"
-    plain_seconds, measured = _plain_epoch_seconds(experiment, data, text, most, size)
-    seconds = {}
+    e, n, plain, seconds = setup.experiment, len(setup.data['train'].captions), PlainTraining(setup), {}
+    measured = min(n, (most or n)*e.batch_size)    # pairs
+    plain_seconds = timed(lambda: plain_epoch(plain, most))[0]*n/measured
     with tempfile.TemporaryDirectory() as folder:
         for jitter in (True, False):
-            run = our_training(experiment.but(jitter=jitter), data, text, Path(folder), size)
-            fresh_inputs(run)(range(8))    # the first call prepares kernels
+            run = our_training(replace(setup, experiment=e.but(jitter=jitter)), Path(folder))
+            _fresh_inputs(run)(range(8))    # the first call prepares kernels
             seconds[jitter] = min(_epoch_seconds(run) for _ in range(3))
-    plain = dict(plain_pairs_measured=measured, plain_seconds=plain_seconds)
-    share = 1 - seconds[False]/seconds[True]
-    ours = dict(seconds=seconds[True], ratio=plain_seconds/seconds[True], jitter_share=share)
-    return dict(experiment=experiment.name, photos=len(data['train'].file_names), **plain, **ours)
+    return dict(experiment=e.name, photos=len(setup.data['train'].file_names), plain_pairs_measured=measured,
+                plain_seconds=plain_seconds, seconds=seconds[True], ratio=plain_seconds/seconds[True],
+                jitter_share=1 - seconds[False]/seconds[True])
 
 # %% ../../nbs/studies/bench.ipynb #6f948d79
 def measure_loss(
@@ -542,9 +481,9 @@ def arithmetic_limit(
     return dict(gflop=flops/1e9, gflops=speed/1e9, seconds=flops/speed)
 
 # %% ../../nbs/studies/bench.ipynb #be9c002d
-def _image_seconds(run, n, size):    # per image, of the first n; and what the frozen part gives for them
-    fresh, data = fresh_inputs(run), run.splits['train'].inputs.data
-    decode, views = timed(lambda: [square(load_image(data.path(i)), size) for i in range(n)])
+def _image_seconds(run, n):    # per image, of the first n; and what the frozen part gives for them
+    fresh, data = _fresh_inputs(run), run.splits['train'].inputs.data
+    decode, views = timed(lambda: [square(load_image(data.path(i)), fresh.transform.size) for i in range(n)])
     augment, _ = timed(lambda: [color_jitter(v, np.random.default_rng(0)) for v in views])
     pixels = fresh.transform.pixels([np.asarray(v) for v in views])
     x = fresh.frozen(pixels)         # the first call prepares kernels
@@ -557,61 +496,52 @@ def _step_seconds(run, x):    # of a forward pass, and of a whole step
     batch = x[np.arange(size) % len(x)]
     forward = min(timed(lambda: run.model.trained(batch))[0] for _ in range(5))
     rows, texts = np.arange(len(inputs.data.file_names)), np.arange(size)
-    all_inputs = inputs(rows, 1)
-    return forward, min(timed(lambda: run.step(all_inputs, rows, texts))[0] for _ in range(5))
+    all_inputs, text = inputs(rows, 1), run.splits['train'].text
+    return forward, min(timed(lambda: run.step(all_inputs, rows, texts, text[texts]))[0] for _ in range(5))
 
 # %% ../../nbs/studies/bench.ipynb #be9c0030
 def profile(
-    experiment:Experiment,  # its settings
-    data:dict,              # 'train' and 'val' -> CaptionDataset
-    text:dict,              # the same -> (N, D)
-    size:int=224,           # side of the images in pixels
-)->dict:                    # seconds per epoch
+    setup:Setup,  # what is trained
+)->dict:          # seconds per epoch
     "What each part of an epoch takes by itself, and an epoch as a whole"
-    m, n, batch = len(data['train'].file_names), len(data['train'].captions), experiment.batch_size
-    jitter = experiment.data.jitter
-    cached = not (jitter or experiment.model.train_last)
-    images = m/experiment.epochs if cached else m    # cached features are computed once for all epochs
+    e, m, n = setup.experiment, len(setup.data['train'].file_names), len(setup.data['train'].captions)
+    cached = not (e.data.jitter or e.model.train_last)
+    images = m/e.epochs if cached else m    # cached features are computed once for all epochs
     with tempfile.TemporaryDirectory() as folder:
-        run = our_training(experiment, data, text, Path(folder), size)
-        per_image, x = _image_seconds(run, min(m, 64), size)
+        run = our_training(setup, Path(folder))
+        per_image, x = _image_seconds(run, min(m, 64))
         forward, step = _step_seconds(run, x)
         parts = {part: seconds*images for part,seconds in per_image.items()}
-        if not jitter: parts['augment'] = 0.
-        parts |= dict(forward=forward/batch*n, backward=(step - forward)/batch*n)
+        if not e.data.jitter: parts['augment'] = 0.
+        parts |= dict(forward=forward/e.batch_size*n, backward=(step - forward)/e.batch_size*n)
         epoch = None if cached else _epoch_seconds(run)
         evaluate, _ = timed(run.validate)
-    return dict(experiment=experiment.name, photos=m, **parts, evaluate=evaluate, epoch=epoch)
+    return dict(experiment=e.name, photos=m, **parts, evaluate=evaluate, epoch=epoch)
 
 # %% ../../nbs/studies/bench.ipynb #be9c0031
 def _best_mR(history):    # mean of the six recalls in the epoch with the lowest validation loss
-    best = history.loc[history.val_loss.idxmin()]
-    return float(best[[c for c in history if 'R@' in c]].mean())
+    return float(history.filter(like='R@').loc[history.val_loss.idxmin()].mean())
 
 # %% ../../nbs/studies/bench.ipynb #be9c0033
-def _lab_mR(experiment, data, text, size, precision):    # trained by the lab
+def _lab_mR(setup, precision):    # trained by the lab
     device = Device('cpu', precision)
     with tempfile.TemporaryDirectory() as folder:
-        run = our_training(experiment, data, text, Path(folder), size, device)
-        return _best_mR(train(experiment, run.model, run.splits, folder, device))
+        run = our_training(setup, Path(folder), device)
+        return _best_mR(train(setup.experiment, run.model, run.splits, folder, device))
 
 # %% ../../nbs/studies/bench.ipynb #fa0e0186
 def shortcut_effect(
-    experiment:Experiment,  # a modification
-    data:dict,              # 'train' and 'val' -> CaptionDataset
-    text:dict,              # the same -> (N, D)
-    seeds:int=3,            # trainings of each kind
-    size:int=128,           # side of the images in pixels
-)->list:                    # a dict for each training
+    setup:Setup,  # of a modification
+    seeds:int=3,  # trainings of each kind
+)->list:          # a dict for each training
     "mR of the best epoch: trained plainly, with shared views, and with shared views in this precision"
-    rows = []
+    rows, e = [], setup.experiment
     for seed in range(seeds):
-        e, mR = experiment.but(seed=seed), {}
+        seeded, mR = replace(setup, experiment=e.but(seed=seed)), {}
         torch.manual_seed(seed)
-        plain = PlainTraining(e, 'efficientnet_lite0', data, text, size)
-        mR['plain'] = _best_mR(_plain_history(plain, e.epochs))
-        mR['shared view'] = _lab_mR(e, data, text, size, 'float32')
-        mR['as it is'] = _lab_mR(e, data, text, size, 'auto')
+        mR['plain'] = _best_mR(_plain_history(PlainTraining(seeded), e.epochs))
+        mR['shared view'] = _lab_mR(seeded, 'float32')
+        mR['as it is'] = _lab_mR(seeded, 'auto')
         rows += [dict(experiment=e.name, seed=seed, way=way, mR=value) for way,value in mR.items()]
     return rows
 
@@ -636,12 +566,9 @@ def profile_figure(
 )->Figure:
     "Where the time of an epoch goes"
     fig, ((ax,),) = figure(7.5, .6*len(rows) + 1.4, f'Seconds per epoch, {rows[0]["photos"]:,} images')
-    names, left = [r['experiment'] for r in rows], np.zeros(len(rows))
-    for (part,name),color in zip(WORK.items(), (GREY, GREEN, BLUE, ORANGE, RED, '#56B4E9')):
-        values = np.array([r[part] for r in rows])
-        ax.barh(names, values, left=left, color=color, label=name, height=.6)
-        left += values
-    ax.set(xlabel='seconds, each part measured by itself')
+    table = pd.DataFrame(rows).set_index('experiment')[list(WORK)].rename(columns=WORK)
+    table.plot.barh(ax=ax, stacked=True, width=.6, color=[GREY, GREEN, BLUE, ORANGE, RED, '#56B4E9'])
+    ax.set(xlabel='seconds, each part measured by itself', ylabel='')
     ax.invert_yaxis()
     ax.legend(ncols=3, loc='upper center', bbox_to_anchor=(.5, -.35), frameon=False)
     return fig
@@ -652,31 +579,23 @@ def scaling_figure(
 )->Figure:
     "The baseline from nothing, over the number of images"
     fig, ((ax,),) = figure(5.5, 2.8, 'The baseline from an empty cache, ten epochs')
-    images, below = [r['photos'] for r in rows], np.zeros(len(rows))
-    for part,name,color in (('text', 'captions embedded', ORANGE), ('images', 'images embedded', BLUE),
-                            ('training', 'training', RED)):
-        values = np.array([r[part] for r in rows])
-        ax.fill_between(images, below, below + values, color=color, label=name, lw=0)
-        below += values
-    ax.plot(images, below, 'k.-', lw=1)
-    ax.set(xlabel='training images', ylabel='seconds', xlim=(0, max(images)), ylim=0)
+    names = dict(text='captions embedded', images='images embedded', training='training')
+    table = pd.DataFrame(rows).set_index('photos')[list(names)].rename(columns=names)
+    ax.stackplot(table.index, table.T, labels=table.columns, colors=[ORANGE, BLUE, RED], lw=0)
+    ax.plot(table.sum(axis=1), 'k.-', lw=1)
+    ax.set(xlabel='training images', ylabel='seconds', xlim=(0, table.index.max()), ylim=0)
     ax.legend(frameon=False)
     return fig
 
 # %% ../../nbs/studies/bench.ipynb #987b890e
 LITE, RESNET = 'EfficientNet-Lite0', 'ResNet50'
 
-def random_resnet50(
-    folder:str|Path,  # gets the file
-)->str:               # as for `load_image_encoder`
-    "A ResNet50 with random weights: as fast as a trained one"
-    file = Path(folder)/'resnet50.safetensors'
+def _encoders(folder):    # name -> as for `load_image_encoder`; random weights are as fast as trained ones
+    file = folder/'resnet50.safetensors'
     with torch.random.fork_rng():
         torch.manual_seed(0)
         if not file.exists(): save_file(torchvision.models.resnet50().state_dict(), file)
-    return f'resnet50:{file}'
-
-def _encoders(folder): return {LITE: 'efficientnet_lite0', RESNET: random_resnet50(folder)}
+    return {LITE: 'efficientnet_lite0', RESNET: f'resnet50:{file}'}
 
 # %% ../../nbs/studies/bench.ipynb #be9c0036
 def _few(data, train, val=0):    # the same splits with fewer images; 0 leaves a split out
@@ -696,14 +615,15 @@ def _measure_runners(data, text, folder):
     return [compare_runners(name, nets[name], size) for name,size in sizes]
 
 def _measure_baseline(data, text, folder):
-    nets, few, more = _encoders(folder), _few(data, 64, 16), _few(data, 1000, 250)
-    lite = compare_baseline(LITE, nets[LITE], few, 5, more)
-    return lite + compare_baseline(RESNET, nets[RESNET], few, 2, more)
+    few, more, rows = _few(data, 64, 16), _few(data, 1000, 250), []
+    for (name,encoder),epochs in zip(_encoders(folder).items(), (5, 2)):
+        rows += compare_baseline(name, Setup(BASELINE, few, encoder=encoder), epochs, more)
+    return rows
 
 # %% ../../nbs/studies/bench.ipynb #be9c003d
 def _measure_epochs(data, text, folder):
     few = _few_embedded(data, text, 256)
-    return [compare_epoch(MOD1, *few, 20), compare_epoch(MOD2, *few, 10)]
+    return [compare_epoch(Setup(e, *few), most) for e,most in ((MOD1, 20), (MOD2, 10))]
 
 def _measure_loss(data, text, folder):
     measure_loss(1024, False)    # the first call prepares kernels
@@ -712,13 +632,13 @@ def _measure_loss(data, text, folder):
 
 def _measure_profile(data, text, folder):
     few = _few_embedded(data, text, 256, 128)
-    rows = [profile(e, *few) for e in EXPERIMENTS.values()]
+    rows = [profile(Setup(e, *few)) for e in EXPERIMENTS.values()]
     nets = [load_image_encoder(e) for e in _encoders(folder).values()]
     return rows + [dict(encoder=net.name, **arithmetic_limit(net)) for net in nets]
 
 # %% ../../nbs/studies/bench.ipynb #be9c0039
 def _scaling(data, folder):
-    _, seconds = cached_run(BASELINE, 'efficientnet_lite0', data, folder)
+    _, seconds = cached_run(Setup(BASELINE, data), folder)
     return dict(photos=len(data['train'].file_names), **seconds)
 
 def _measure_scaling(data, text, folder):
@@ -729,7 +649,7 @@ def _measure_command(data, text, folder): return first_command(folder/'command')
 
 def _measure_shortcuts(data, text, folder):
     few = _few_embedded(data, text, 240, 200)
-    return shortcut_effect(MOD1, *few) + shortcut_effect(MOD2, *few)
+    return [row for e in (MOD1, MOD2) for row in shortcut_effect(Setup(e, *few, 128))]
 
 # %% ../../nbs/studies/bench.ipynb #be9c0043
 MEASUREMENTS = dict(
@@ -738,22 +658,8 @@ MEASUREMENTS = dict(
     shortcuts=_measure_shortcuts)
 DEFAULT_MEASUREMENTS = ','.join(part for part in MEASUREMENTS if part != 'shortcuts')    # twenty minutes
 
-# %% ../../nbs/studies/bench.ipynb #be9c0044
-def take_measurement(
-    part:str,     # a key of `MEASUREMENTS`
-    data:dict,    # 'train' and 'val' -> CaptionDataset
-    text,         # function of a CaptionDataset -> (N, D) embeddings of its captions
-    folder:Path,  # for what is only needed meanwhile
-)->list:          # a dict for each row
-    "Measure one part"
-    return MEASUREMENTS[part](data, text, folder)
-
 # %% ../../nbs/studies/bench.ipynb #be9c0046
-def summary_of(
-    part:str,    # a key of `MEASUREMENTS`
-    rows:list,   # from `take_measurement`
-)->str:
-    "A part's figures as a table"
+def _summary(part, rows):    # its figures as a table
     table = pd.DataFrame([{k: v for k,v in r.items() if not isinstance(v, dict)} for r in rows])
     return f'{part}\n{table.to_string(index=False, float_format=lambda x: f"{x:.3g}")}'
 
@@ -773,8 +679,8 @@ def run_benchmark(
         def text(d): return text_embeddings(d, words, Path(folder)/'text')[:]
         for p in parts:
             here = machine(cpu) | dict(precision=cpu.computes_in)
-            rows = take_measurement(p, splits, text, Path(folder))
+            rows = MEASUREMENTS[p](splits, text, Path(folder))
             results[p] = dict(machine=here, photos=Path(preset.root).resolve().name, rows=rows)
             write_json(out, results)
-            print(summary_of(p, results[p]['rows']), end='\n\n')
+            print(_summary(p, rows), end='\n\n')
     return results

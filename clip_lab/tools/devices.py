@@ -7,7 +7,7 @@ __all__ = ['WITHOUT_BF16', 'WITH_BF16', 'PRECISIONS', 'CPU', 'MALLOC_OPTIONS', '
            'give_memory_back', 'pick_device', 'hardware', 'on_device']
 
 # %% ../../nbs/tools/devices.ipynb #cbef800c
-import atexit, ctypes, os, platform, sys
+import atexit, ctypes, os, platform, re, sys
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -124,9 +124,8 @@ def hardware(
     "Name of the GPU, or of the CPU with the widest instructions that PyTorch uses on it"
     if device.type == 'cuda': return torch.cuda.get_device_name(device.name)
     info = Path('/proc/cpuinfo')
-    lines = info.read_text().splitlines() if info.exists() else []
-    models = [line.split(':')[1].strip() for line in lines if line.startswith('model name')]
-    name = models[0] if models else platform.processor() or platform.machine()
+    model = re.search(r'^model name\s*:(.*)', info.read_text(), re.M) if info.exists() else None
+    name = model[1].strip() if model else platform.processor() or platform.machine()
     return f'{name}, {torch.backends.cpu.get_cpu_capability()}'
 
 # %% ../../nbs/tools/devices.ipynb #e5f30002
