@@ -119,11 +119,11 @@ def split_folder(
 
 # %% ../nbs/00_data.ipynb #7f29d267
 def find_split(
-    root:str|Path,        # a folder in COCO's layout
-    split:str,            # 'train' or 'val'
-    year:str='',          # '2014', '2017'; empty: any year
-    pictures:bool=True,   # the image folder must be there
-)->tuple:                 # captions file, image folder
+    root:str|Path,          # a folder in COCO's layout
+    split:str,              # 'train' or 'val'
+    year:str='',            # '2014', '2017'; empty: any year
+    need_images:bool=True,  # the image folder must be there
+)->tuple:                   # captions file, image folder
     "Paths of the captions and images of a split"
     root = Path(root)
     if not root.is_dir():
@@ -139,7 +139,7 @@ def find_split(
     name = files[0].stem.removeprefix('captions_')
     folder = split_folder(root, name) or split_folder(root, split)
     if folder is None and (root/'images').is_dir(): folder = root/'images'
-    if folder is None and pictures:
+    if folder is None and need_images:
         raise LabError(f'{root}: {files[0].name} is there, but its image folder {name}/ is not')
     return files[0], folder or root/name
 

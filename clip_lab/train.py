@@ -359,12 +359,12 @@ def stop_at(self:Training,
 ):
     "End a run whose loss is not finite, and say where to look"
     data, step = self.splits['train'].inputs.data, seen//self.experiment.batch_size + 1
-    items = [dict(picture=data.file_names[data.image_of_text[i]], caption=data.captions[i]) for i in texts]
+    items = [dict(image=data.file_names[data.image_of_text[i]], caption=data.captions[i]) for i in texts]
     if is_first(): self.run.write('stopped', dict(epoch=self.epoch, step=step, loss=str(loss), items=items))
     good = 'there is no checkpoint yet'
     if self.run.has('checkpoint'): good = f"the last good checkpoint is {self.run.path('checkpoint')}"
     raise LabError(f"{self.experiment.name}: the loss is {loss} in step {step} of epoch {self.epoch}, "
-                   f"with {items[0]['picture']} and {len(items)-1} more in the batch "
+                   f"with {items[0]['image']} and {len(items)-1} more in the batch "
                    f"(all of them in {self.run.path('stopped')}); "
                    f"{good}; look at these items, or try a smaller learning rate")
 

@@ -236,16 +236,16 @@ def top_captions(
     data:CaptionDataset,     # images and captions
     image_emb:torch.Tensor,  # (M, D)
     text_emb,                # (N, D) captions, of any length
-    pictures:np.ndarray,     # (Q,) rows of images that have captions
+    images:np.ndarray,       # (Q,) rows of images that have captions
     title:str,               # above the figure
     k:int=5,                 # retrieved captions per image
     labels:list=None,        # (Q,) what each query is an example of
 )->Figure:
     "For each image the captions ranked first, and the first of its own with its rank"
-    rows, cosines = nearest(image_emb[pictures], text_emb, len(text_emb))                   # (Q, N)
-    labels = labels or ['image']*len(pictures)
-    fig, axes = figure(8.5, 1.5*len(pictures) + .5, title, len(pictures), 2, width_ratios=(1, 5))
-    for (left, right),image,ranked,scores,label in zip(axes, pictures, rows, cosines, labels):
+    rows, cosines = nearest(image_emb[images], text_emb, len(text_emb))                   # (Q, N)
+    labels = labels or ['image']*len(images)
+    fig, axes = figure(8.5, 1.5*len(images) + .5, title, len(images), 2, width_ratios=(1, 5))
+    for (left, right),image,ranked,scores,label in zip(axes, images, rows, cosines, labels):
         hits = data.image_of_text[ranked] == image                                          # (N,)
         first = int(np.flatnonzero(hits)[0])
         places = list(range(min(k, len(ranked))))

@@ -15,12 +15,12 @@ def gradients(net, x, places, text, n):
 
 torch.manual_seed(0)
 n = 13                                                                     # does not divide by two
-x, text, picture = torch.randn(n, 3, 8, 8).double(), torch.randn(n, 6).double(), torch.randint(0, 9, (n,)).numpy()
+x, text, image = torch.randn(n, 3, 8, 8).double(), torch.randn(n, 6).double(), torch.randint(0, 9, (n,)).numpy()
 net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(128, 6)).double()
 one = gradients(copy.deepcopy(net), x, range(n), text, n)                  # before there is another process
 pick_device('cpu')
 assert process()[1] == 2
-own = pairs_of_process(picture)
+own = pairs_of_process(image)
 assert 0 < len(own) < n
 two = gradients(share_batchnorm(net), x[own], own, text, n)
 difference = max((a - b).abs().max().item() for a,b in zip(one, two))

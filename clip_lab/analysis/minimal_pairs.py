@@ -64,7 +64,7 @@ def minimal_pairs(
     for i,scene in enumerate(truth):
         rng = np.random.default_rng([0, i])
         rows += [(i, *changed) for changed in _changed(scene, things_by_size(scene), rng)]
-    return pd.DataFrame(rows, columns=['picture', 'change', 'right', 'wrong'])
+    return pd.DataFrame(rows, columns=['image', 'change', 'right', 'wrong'])
 
 # %% ../../nbs/analysis/minimal_pairs.ipynb #b276817e
 def wilson(
@@ -91,7 +91,7 @@ def ask_pairs(
     numbers, sentences = pd.factorize(pd.concat([pairs.right, pairs.wrong]))             # (2P,), each once
     right, wrong = F.normalize(embed(list(sentences)), dim=1)[numbers].chunk(2)          # (P, D)
     unit = F.normalize(image_emb, dim=1)
-    won, blind = (_wins(x, right, wrong) for x in (unit[pairs.picture.tolist()], unit.mean(0)))    # (P,)
+    won, blind = (_wins(x, right, wrong) for x in (unit[pairs.image.tolist()], unit.mean(0)))    # (P,)
     groups = pairs.assign(won=won, blind=blind).groupby('change')
     table = groups.agg(pairs=('won', 'size'), won=('won', 'mean'), without_looking=('blind', 'mean'))
     table = table.loc[[c for c in CHANGES if c in table.index]]

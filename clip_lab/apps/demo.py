@@ -73,23 +73,23 @@ def find_images_for(
 # %% ../../nbs/apps/demo.ipynb #814750e0
 def find_sentences_for(
     side:Panel,        # the model and its captions
-    picture,           # the file of an image, or an image of PIL; None: none was given
+    image,             # the file of an image, or an image of PIL; None: none was given
     sentences:str='',  # to choose from, one a line
     top:int=6,         # captions
 ):                     # rows [sentence, number], a note
     "What the page shows for an image"
-    if picture is None: return [], 'Drop an image first.'
+    if image is None: return [], 'Drop an image first.'
     labels = [s.strip() for s in sentences.splitlines() if s.strip()]
     if not labels and not side.captions:
         return [], f'{side.name} has no captions of its own; type sentences to choose from, one a line.'
     try:
         if labels:
-            shares = [[s, f'{100*p:.1f} %'] for s,p in side.model.classify(picture, labels).items()]
+            shares = [[s, f'{100*p:.1f} %'] for s,p in side.model.classify(image, labels).items()]
             return shares, 'Probabilities among the sentences given.'
-        rows, cosines = nearest(side.model.embed_images([picture]), side.caption_emb, int(top))
+        rows, cosines = nearest(side.model.embed_images([image]), side.caption_emb, int(top))
         found = [[side.captions[i], f'{c:.3f}'] for i,c in zip(rows[0], cosines[0])]
         return found, 'The nearest captions of the run, with their cosines.'
-    except UnusableImage as e: return [], f'{Path(picture).name} cannot be used: {e.reason}.'
+    except UnusableImage as e: return [], f'{Path(image).name} cannot be used: {e.reason}.'
     except LabError as e: return [], f'{e}.'
 
 # %% ../../nbs/apps/demo.ipynb #c4c739ac
@@ -129,7 +129,7 @@ def _image_tab(gr, panels):    # a sentence in, images out
     button = gr.Button('Find images', variant='primary')
     shown = _columns(gr, panels, gr.Gallery, columns=3, object_fit='contain', height='auto', show_label=False)
     def answer(text, n): return [x for panel in panels for x in find_images_for(panel, text, n)]
-    gr.on([button.click, sentence.submit], answer, [sentence, top], shown, api_name='pictures')
+    gr.on([button.click, sentence.submit], answer, [sentence, top], shown, api_name='images')
 
 # %% ../../nbs/apps/demo.ipynb #6f4b0d05
 def _sentence_tab(gr, panels):    # an image in, sentences out

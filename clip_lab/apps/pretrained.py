@@ -118,13 +118,13 @@ def embed_views(self:ClipLab,
 
 @patch
 def embed_images(self:ClipLab,
-    pictures:list,      # files, or images of PIL
+    images:list,      # files, or images of PIL
     batch_size:int=64,  # images at once
 )->torch.Tensor:        # (M, D), on the CPU
     "One embedding per image"
     def view(p):
         return self.transform.view(upright_rgb(p) if isinstance(p, Image.Image) else load_image(p))
-    views = list(in_threads(view, pictures, ahead=2*batch_size))
+    views = list(in_threads(view, images, ahead=2*batch_size))
     return torch.cat([self.embed_views(batch) for batch in chunked(views, batch_size)])
 
 # %% ../../nbs/apps/pretrained.ipynb #4d2f0b04
@@ -150,7 +150,7 @@ def too_long(self:ClipLab,
 # %% ../../nbs/apps/pretrained.ipynb #8fec20d3
 @patch
 def classify(self:ClipLab,
-    picture:str|Path|Image.Image,  # one image
+    image:str|Path|Image.Image,  # one image
     labels:list,                   # sentences to choose from, or a text that holds them between commas
 )->dict:                           # sentence -> probability, best first
     "How probable each of several sentences is for an image"
@@ -158,20 +158,20 @@ def classify(self:ClipLab,
     labels = [label.strip() for label in dict.fromkeys(parts) if label.strip()]
     if len(labels) < 2:
         raise LabError('one label alone always gets 100 %; name two or more sentences to choose from')
-    image_emb, text_emb = self.embed_images([picture]), self.embed_texts(labels)    # (1, D), (L, D)
+    image_emb, text_emb = self.embed_images([image]), self.embed_texts(labels)    # (1, D), (L, D)
     p = probabilities(image_emb, text_emb, float(self.model.temperature(self.config['temperature'])))[0]
     return {labels[i]: float(p[i]) for i in np.argsort(-p, kind='stable')}
 
 # %% ../../nbs/apps/pretrained.ipynb #22ce7efe
 @rc_context(STYLE)
 def labels_figure(
-    picture:Image.Image,  # the image
-    answer:dict,          # from `ClipLab.classify`
-    title:str,            # above the figure
+    image:Image.Image,  # the image
+    answer:dict,        # from `ClipLab.classify`
+    title:str,          # above the figure
 )->Figure:
     "An image, and how probable each sentence is for it"
     fig, ((left, right),) = figure(8, max(2.2, .32*len(answer) + .6), title, 1, 2, width_ratios=(1, 2.2))
-    left.imshow(picture)
+    left.imshow(image)
     left.axis('off')
     bars = right.barh(range(len(answer)), list(answer.values()), color=[BLUE] + ['0.75']*(len(answer) - 1))
     right.bar_label(bars, [f'{100*p:.1f} %' for p in answer.values()], padding=3, fontsize=8)

@@ -57,7 +57,7 @@ def coco_split(
     split:str,      # 'train' or 'val'
 )->CaptionDataset:
     "A split of COCO 2014, also where its images are not there yet"
-    return read_captions(*find_split(root, split, '2014', pictures=False))
+    return read_captions(*find_split(root, split, '2014', need_images=False))
 
 # %% ../../nbs/sources/coco.ipynb #684999c3
 def missing_images(
@@ -75,7 +75,7 @@ def get_images(
     workers:int=16,  # connections
 ):
     "Get images of one split one by one"
-    file, folder = find_split(root, split, '2014', pictures=False)
+    file, folder = find_split(root, split, '2014', need_images=False)
     if not names: return
     images = {i['file_name']: i for i in load_json(file)['images']}
     jobs = [(images[n].get('coco_url', f'{COCO_SERVER}/{split}2014/{n}'), folder/n) for n in names]

@@ -116,15 +116,15 @@ def _sizes(images):    # trials with fewer images, up to all of them
 
 # %% ../../nbs/studies/ablation.ipynb #d1b9f26e
 def trials_of(
-    part:str,      # a key of `STUDY_PARTS`, but not 'pairs'
-    pictures:int,  # images in the training set
-)->list:           # (words, experiment, images or None)
+    part:str,    # a key of `STUDY_PARTS`, but not 'pairs'
+    images:int,  # images in the training set
+)->list:         # (words, experiment, images or None)
     "What a part of the study trains"
     if part == 'ladder': return [(words, e, None) for words,e in ladder()]
     if part == 'beside': return _each([('best, no stage trained', {}), *NOT_KEPT], frozen_best())
     if part == 'wishes': return _each([('baseline', {}), *WISHES])
     if part == 'capacity': return _each(CAPACITY)
-    if part == 'sizes': return _sizes(pictures)
+    if part == 'sizes': return _sizes(images)
     if part == 'batches': return _each([(f'{b:,} pairs, equal epochs', dict(batch_size=b)) for b in BATCHES])
     return _each([(f'{b:,} pairs, equal steps', dict(batch_size=b, epochs=b//32)) for b in BATCHES])
 
@@ -260,7 +260,7 @@ def _row(lab, words, experiment, n, seeds):    # of a trial with n images
     e, fewer = experiment, with_images(lab, n)
     facts = dict(hidden=e.model.hidden, dropout=e.model.dropout, batch_size=e.batch_size, epochs=e.epochs)
     trials = [trial(fewer, e.but(seed=s)) for s in range(seeds)]
-    return row_of(words, trials, pictures=len(fewer.data['train'].file_names), **facts)
+    return row_of(words, trials, images=len(fewer.data['train'].file_names), **facts)
 
 def measure_part(
     lab:Lab,      # what the trials share
@@ -288,7 +288,7 @@ def run_ablation(
     for p in parts:
         print(f'{p}: {STUDY_PARTS[p]}')
         rows = measure_part(lab, p, seeds)
-        results[p] = dict(machine=machine(lab.device), data=name, pictures=images, seeds=seeds, rows=rows)
+        results[p] = dict(machine=machine(lab.device), data=name, images=images, seeds=seeds, rows=rows)
         write_json(out, results)
         print()
     return results
@@ -368,13 +368,13 @@ def overfitting_figure(
 REPORT_IMAGES = 55_665    # 278,325 pairs, five captions each
 
 def extrapolate(
-    pictures:list,         # n numbers of training images
+    images:list,           # n numbers of training images
     mR:list,               # in percent
     to:int=REPORT_IMAGES,  # images
 )->float:                  # in percent
     "Recall if its log-odds go on growing with the logarithm of the images as over the last three sizes"
     p = np.clip(np.array(mR[-3:])/100, 1e-4, 1 - 1e-4)
-    slope, start = np.polyfit(np.log(pictures[-3:]), np.log(p/(1 - p)), 1)
+    slope, start = np.polyfit(np.log(images[-3:]), np.log(p/(1 - p)), 1)
     return float(100/(1 + np.exp(-(start + slope*np.log(to)))))
 
 # %% ../../nbs/studies/ablation.ipynb #ab1a0018
@@ -386,13 +386,13 @@ def growth_figure(
     "Recall over the number of training images, and where it might go"
     fig, ((ax,),) = figure(6.5, 3.4, title)
     for color,(name, rows) in zip((GREY, BLUE, GREEN), series.items()):
-        n, means = [r['pictures'] for r in rows], [np.mean(r['mR']) for r in rows]
+        n, means = [r['images'] for r in rows], [np.mean(r['mR']) for r in rows]
         ax.plot(n, means, 'o-', color=color, label=name, ms=4)
         further = np.geomspace(n[-1], REPORT_IMAGES, 30)
         ax.plot(further, [extrapolate(n, means, t) for t in further], ':', color=color)
         end = extrapolate(n, means)
         ax.annotate(f'{end:.0f}?', (REPORT_IMAGES, end), fontsize=8, color=color, ha='center', va='bottom')
-    ticks = sorted({r['pictures'] for rows in series.values() for r in rows} | {REPORT_IMAGES})
+    ticks = sorted({r['images'] for rows in series.values() for r in rows} | {REPORT_IMAGES})
     ax.set(xscale='log', xlabel='training images (dotted: not measured)', ylabel='mR in %')
     ax.set_xticks(ticks, [f'{t:,}' for t in ticks], fontsize=7, rotation=30)
     ax.minorticks_off()

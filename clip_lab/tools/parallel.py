@@ -81,11 +81,11 @@ def sum_gradients(
 
 # %% ../../nbs/tools/parallel.ipynb #9b34d1a5
 def pairs_of_process(
-    picture,      # (B,) place of each pair's image in the group
-)->np.ndarray:    # places in the batch
+    image,      # (B,) place of each pair's image in the group
+)->np.ndarray:  # places in the batch
     "The pairs of a batch that this process works on"
     number, processes = process()
-    return np.flatnonzero(np.asarray(picture) % processes == number)
+    return np.flatnonzero(np.asarray(image) % processes == number)
 
 # %% ../../nbs/tools/parallel.ipynb #ae10bcef
 class _Sum(torch.autograd.Function):    # over processes; the gradient is a sum over processes too
