@@ -32,7 +32,11 @@ class ProjectionHead(nn.Sequential):
 
 # %% ../nbs/06_model.ipynb #13e8fa8a
 class Heads(nn.ModuleList):
-    "Several heads, each (B, W) -> (B, D); their unit vectors, concatenated"
+    "Several heads; their unit vectors, concatenated"
+    def __init__(self,
+        heads,    # modules, each (B, W) -> (B, D)
+    ): super().__init__(heads)
+
     def forward(self, x):    # (B, W) -> (B, heads*D)
         "Run all of them"
         return torch.cat([nn.functional.normalize(head(x), dim=1) for head in self], 1)
