@@ -17,7 +17,7 @@ from .model import Shape
 class DataSettings:
     "What is done to training images and captions"
     jitter: bool = False           # ColorJitter on every training image
-    views: int = 0  # augmented views of a training image that are kept, next to the image itself
+    views: int = 0                 # augmented views of a training image that are kept, next to itself
     changes: str = 'crop, mirror'  # made to these views: any of crop, mirror and turn
     zoom: float = 1.               # enlarges all images by this factor
     whole_images: bool = False     # a batch holds all captions of its images
@@ -36,7 +36,7 @@ class OptimizerSettings:
     weight_decay: float = 0.
     schedule: str = 'constant'  # 'constant', or 'cosine' down to 0 over the run
     warmup: float = 0.          # epochs in which the learning rate rises from 0
-    average: float = 0.  # moving average of the weights: the share that is kept at each step; 0: no average
+    average: float = 0.         # share kept by a moving average of the weights at each step; 0: no average
 
 # %% ../nbs/09_experiments.ipynb #a0409a1e
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ def but(self:Experiment,
     "The same experiment but for these settings"
     grouped = {group: {k: v for k,v in changes.items() if GROUP_OF.get(k) == group} for group in GROUPS}
     own = {k: v for k,v in changes.items() if k not in GROUP_OF}
-    return replace(self, **own, **{group: replace(getattr(self, group), **new) for group,
-                                   new in grouped.items()})
+    groups = {group: replace(getattr(self, group), **new) for group,new in grouped.items()}
+    return replace(self, **own, **groups)
 
 # %% ../nbs/09_experiments.ipynb #15431e1d
 @patch
@@ -74,8 +74,7 @@ def flat(self:Experiment)->dict:    # setting -> value
     return own | {name: getattr(getattr(self, group), name) for name,group in GROUP_OF.items()}
 
 # %% ../nbs/09_experiments.ipynb #15431f20
-# None: no setting any more
-RENAMED = dict(optimizer='algorithm', whole_pictures='whole_images', micro_batch=None)
+RENAMED = dict(optimizer='algorithm', whole_pictures='whole_images', micro_batch=None)    # None: gone
 
 def experiment_of(
     saved:dict,   # from JSON
@@ -108,5 +107,5 @@ def learning_rate(
     "Learning rate at a moment of the run"
     settings = experiment.optimizer
     lr = settings.lr * min(1, done/settings.warmup) if settings.warmup else settings.lr
-    return lr if settings.schedule == 'constant' else lr * (1
-        + math.cos(math.pi * done/experiment.epochs)) / 2
+    if settings.schedule == 'constant': return lr
+    return lr * (1 + math.cos(math.pi * done/experiment.epochs)) / 2

@@ -149,7 +149,6 @@ def view_features(
     transform:ImageTransform,    # of the image itself
     views:int,                   # besides the image itself
     folder:str|Path,             # the cache folder
-    device:Device=CPU,           # where to compute
     changes:str='crop, mirror',  # made to them: any of crop, mirror and turn
     force:bool=False,            # compute again even if it is there
     together:bool=False,         # all processes call this, and share the work
@@ -160,22 +159,21 @@ def view_features(
         for v in range(views + 1):
             rows = [i % m for i in todo if i//m == v]
             how = changed if v else transform
-            batches = pixel_batches(data, rows, how, 64, _rng_of_view(data, v), device)
+            batches = pixel_batches(data, rows, how, 64, _rng_of_view(data, v), frozen.device)
             seen = progress(batches, f'view {v} of {len(rows):,} images', -(-len(rows)//64))
             for i,pixels in enumerate(seen):
-                found = frozen(pixels).float().cpu().flatten(1).numpy()
-                yield [v*m + row for row in rows[i*64:(i+1)*64]], found
+                some = [v*m + row for row in rows[i*64:(i+1)*64]]
+                yield some, frozen(pixels).float().cpu().flatten(1).numpy()
     width = frozen(torch.zeros(1, 3, transform.size, transform.size)).numel()
     key = dict(encoder=encoder.name, weights=encoder.weights, exact=encoder.exact, cut=len(encoder.early),
-               transform=str(changed), precision=device.computes_in)
+               transform=str(changed), precision=frozen.device.computes_in)
     files = file_identities(data.folder, data.file_names)
     items = [f'{file} view {v}' for v in range(views + 1) for file in files]
-    return cached_vectors(folder, 'views', key, items, width, compute, device.stores_in, force=force,
-                          **_sharing(together))
+    return cached_vectors(folder, 'views', key, items, width, compute, frozen.device.stores_in,
+                          force=force, **_sharing(together))
 
 # %% ../nbs/05_features.ipynb #91a0bf70
-# bytes of the frozen part's outputs that are held in memory at once
-HELD_BYTES = dict(cpu=3 * 2**27, cuda=2**31)
+HELD_BYTES = dict(cpu=3 * 2**27, cuda=2**31)    # of the frozen part's outputs that are in memory at once
 
 def _fitting(size, device):    # how many images are held at once, if the outputs of each take `size` bytes
     return max(1, HELD_BYTES.get(device, HELD_BYTES['cpu'])//size)

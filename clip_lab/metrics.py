@@ -252,33 +252,40 @@ class _Count:
     def __init__(self, right, weight, by_caption):    # (Q,), (G,), whether the queries are captions
         self.right, self.weight, self.by_caption = right, weight.double(), by_caption
         self.above, self.tied = torch.zeros(2, len(right), dtype=torch.float64, device=right.device)
+        self.doubtful = []                            # of each tile: captions (P,) and images (P,)
 
-    def _order(self, captions, images):               # -> queries, entries of the gallery
-        return (captions, images) if self.by_caption else (images, captions)
     def _sum(self, mask, entries):                    # (B, C) -> (B,) or (C,)
         weight = self.weight[entries].to(mask.dtype)
         return mask @ weight if self.by_caption else weight @ mask
     def add(self, tile, doubt):
-        "Compare a tile"
-        queries, entries = self._order(tile.rows, tile.columns)
+        "Compare a tile, and note the pairs in doubt"
+        queries, entries = (tile.rows, tile.columns) if self.by_caption else (tile.columns, tile.rows)
         right = self.right[queries, None] if self.by_caption else self.right[queries]
         higher, doubtful = _compare(tile.scores, right.float(), doubt, tile.space)
         if len(doubtful) > max(64, higher.numel()//256):
             return self._add_exactly(tile, right, queries, entries)
         self.above[queries] += self._sum(higher, entries)
         width = higher.shape[1]
-        for part in doubtful.split(BLOCK): self._add_pairs(tile, part//width, part % width)
+        self.doubtful.append((doubtful//width + tile.rows.start, doubtful % width + tile.columns.start))
     def _add_exactly(self, tile, right, queries, entries):
         lead = tile.text @ _unit_rows(tile.image, 'image_emb', right.device).T - right
         self.above[queries] += self._sum((lead > TIE).double(), entries)
         self.tied[queries] += self._sum((lead.abs() <= TIE).double(), entries)
-    def _add_pairs(self, tile, captions, images):     # (P,) each, counted from where the tile begins
-        embeddings = _unit_rows(_rows(tile.image, images), 'image_emb', tile.text.device)
-        exact = torch.linalg.vecdot(tile.text[captions], embeddings)
-        queries, entries = self._order(captions + tile.rows.start, images + tile.columns.start)
-        lead, weight = exact - self.right[queries], self.weight[entries]
-        self.above.index_add_(0, queries, weight * (lead > TIE))
-        self.tied.index_add_(0, queries, weight * (lead.abs() <= TIE))
+
+# %% ../nbs/08_metrics.ipynb #64e5f2ab
+def _settle(count, first, text, image, row, own):    # first caption of the block, and its (B, D) unit vectors
+    if not count.doubtful: return
+    captions, images = (torch.cat(parts) for parts in zip(*count.doubtful))      # (P,) pairs in doubt
+    count.doubtful = []
+    exact = own[captions]                                                        # (P,) right for own images
+    others = (row[captions] != images).nonzero()[:, 0]                           # the rest is computed
+    for part in others.split(BLOCK):
+        embeddings = _unit_rows(_rows(image, images[part]), 'image_emb', row.device)
+        exact[part] = torch.linalg.vecdot(text[captions[part] - first], embeddings)
+    queries, entries = (captions, images) if count.by_caption else (images, captions)
+    lead, weight = exact - count.right[queries], count.weight[entries]
+    count.above.index_add_(0, queries, weight * (lead > TIE))
+    count.tied.index_add_(0, queries, weight * (lead.abs() <= TIE))
 
 # %% ../nbs/08_metrics.ipynb #64e5f2ad
 def _sizes(device, block, n_texts, n_images):    # captions and images whose scores are held at once
@@ -298,9 +305,9 @@ def _full_float32():    # no bfloat16 or TF32 in its place, whatever the program
 
 # %% ../nbs/08_metrics.ipynb #64e5f2ae
 @_full_float32()
-def _compare_all(counts, image, text, block):
+def _compare_all(counts, image, text, row, own, block):
     "Compare every caption with every image, tile by tile, once for all `counts`"
-    device = counts[0].right.device
+    device = row.device
     doubt = 2**-23 * (image.shape[1]**.5 + 4)                        # what rounding may change in a cosine
     parts = (image[i:i+BLOCK] for i in range(0, len(image), BLOCK))
     gallery = torch.cat([_unit_rows(part, 'image_emb', device).float() for part in parts])           # (M, D)
@@ -316,6 +323,7 @@ def _compare_all(counts, image, text, block):
             scores = torch.mm(query, gallery[columns].T, out=views[0] if views else None)            # (B, C)
             this = _Tile(rows, columns, unit, image[columns], scores, views[1:])
             for count in counts: count.add(this, doubt)
+        for count in counts: _settle(count, i, unit, image, row, own)
 
 # %% ../nbs/08_metrics.ipynb #9487bbbc
 def _unique_ranks(image, text, row, block=None):    # checked inputs -> image to text, text to image
@@ -325,7 +333,7 @@ def _unique_ranks(image, text, row, block=None):    # checked inputs -> image to
     right = torch.zeros_like(best).index_add(0, row, (own >= best[row] - TIE).double())     # (M,) mostly 1
     i2t = _Count(best, own.new_ones(len(text)), by_caption=False)
     t2i = _Count(own, own.new_ones(len(image)), by_caption=True)
-    _compare_all((i2t, t2i), image, text, block)
+    _compare_all((i2t, t2i), image, text, row, own, block)
     asked = torch.bincount(row, minlength=len(image)) > 0                                   # (M,)
     i2t_ranks = Ranks(i2t.above[asked], (i2t.tied - right)[asked], right[asked])
     return i2t_ranks, Ranks(t2i.above, t2i.tied - 1, torch.ones_like(own))
@@ -345,7 +353,7 @@ def _paired_ranks(image, text, row, block=None):    # checked inputs -> image to
     right[nth, row] = own                                                   # row n: of images' nth captions
     i2t = [_Count(scores, own.new_ones(len(text)), by_caption=False) for scores in right]
     t2i = _Count(own, n_captions, by_caption=True)
-    _compare_all((*i2t, t2i), image, text, block)
+    _compare_all((*i2t, t2i), image, text, row, own, block)
     above = torch.stack([count.above for count in i2t])[nth, row]           # (N,)
     tied = torch.stack([count.tied for count in i2t])[nth, row]             # (N,)
     i2t_ranks = Ranks(above, tied - 1, torch.ones_like(own))

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from fastcore.docments import docments
-from ..tools.files import fingerprint, LabError
+from ..tools.files import fingerprint, LabError, may_be_on_hub
 from .. import __version__
 
 # %% ../../nbs/apps/cli.ipynb #7a5c0e01
@@ -53,8 +53,7 @@ def check_model(
     run:str,  # folder of a run or of a saved model, or a model on the Hugging Face Hub
 ):
     "Make sure that a folder is there unless the name may be one on the Hub"
-    on_hub = len(Path(run).parts) == 2 and not str(run).startswith(('_', '.', '/'))
-    if os.path.exists(run) or on_hub: return
+    if os.path.exists(run) or may_be_on_hub(run): return
     raise LabError(f'{run}: no such run; clip_lab run makes one, such as _runs/scenes/baseline')
 
 # %% ../../nbs/apps/cli.ipynb #7a5c0e2f

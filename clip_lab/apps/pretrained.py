@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from ..tools.checkpoints import load_tensors, save_tensors
 from ..tools.devices import pick_device
 from ..tools.files import (
-    file_sha256, fingerprint, in_threads, LabError, load_json, whole_file, write_json)
+    file_sha256, fingerprint, in_threads, LabError, load_json, may_be_on_hub, whole_file, write_json)
 from ..tools.image_files import load_image, upright_rgb
 from ..tools.run import Run, runs_below
 from ..images import ImageTransform
@@ -342,6 +342,5 @@ def load_model(
     folder = Path(run)
     config, weights = folder/'config.json', folder/'model.safetensors'
     saved = weights.exists() or config.exists() and 'sha256' in load_json(config)    # even if one is missing
-    on_hub = not folder.exists() and len(folder.parts) == 2 and not str(run).startswith(('_', '.', '/'))
-    load = ClipLab.from_pretrained if saved or on_hub else ClipLab.from_run
+    load = ClipLab.from_pretrained if saved or may_be_on_hub(run) else ClipLab.from_run
     return load(folder, **where)

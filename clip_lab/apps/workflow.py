@@ -164,7 +164,7 @@ def _inputs(lab, experiment, split, encoder, frozen):    # where the images of a
         features = image_features(data, encoder, transform, lab.cache, lab.device,
                                   force=lab.force, together=True)
     if settings.views and training:
-        views = view_features(data, encoder, frozen, transform, settings.views, lab.cache, lab.device,
+        views = view_features(data, encoder, frozen, transform, settings.views, lab.cache,
                               settings.changes, lab.force, True)
     return image_inputs(data, transform, frozen, features, experiment.seed, views=views)
 

@@ -362,7 +362,7 @@ def _fresh_inputs(run):    # what computes the inputs of its training images
 # %% ../../nbs/studies/bench.ipynb #be9c0025
 def _epoch_seconds(run):    # of the first epoch of a run, from its images on
     run.splits['train'].inputs.forget()
-    anew = Training(run.experiment, run.model, run.splits, run.run.folder)
+    anew = Training(run.experiment, run.model, run.splits, run.run.folder, run.device)
     return timed(lambda: anew.train_epoch(tqdm(disable=True)))[0]
 
 # %% ../../nbs/studies/bench.ipynb #13c76109
