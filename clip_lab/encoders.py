@@ -37,8 +37,8 @@ class ImageEncoder(nn.Module):
         last:nn.Module,       # (B, C, h, w) -> (B, width, h', w'); frozen unless `unfrozen`
         exact:int,            # how many of the first modules of `early` always compute in float32
         width:int,            # of the features
-        mean:tuple,           # (3,) pixel statistics of its training
-        std:tuple,            # (3,) of its training
+        mean:tuple,           # (3,) channel means of its training images, of pixels scaled to 0..1
+        std:tuple,            # (3,) their standard deviations
         before:int=0,         # C, the width of what goes into the last stage
     ):
         super().__init__()

@@ -17,7 +17,7 @@ from .model import Shape
 class DataSettings:
     "What is done to training images and captions"
     jitter: bool = False           # ColorJitter on every training image
-    views: int = 0                 # augmented views of a training image that are kept, next to itself
+    views: int = 0                 # augmented views of a training image, besides the image itself
     changes: str = 'crop, mirror'  # made to these views: any of crop, mirror and turn
     zoom: float = 1.               # enlarges all images by this factor
     whole_images: bool = False     # a batch holds all captions of its images
@@ -33,7 +33,7 @@ class OptimizerSettings:
     "How the weights are updated"
     algorithm: str = 'Adam'     # a class of torch.optim
     lr: float = 1e-4            # learning rate at the start
-    weight_decay: float = 0.
+    weight_decay: float = 0.    # how strongly the weights are pulled towards zero
     schedule: str = 'constant'  # 'constant', or 'cosine' down to 0 over the run
     warmup: float = 0.          # epochs in which the learning rate rises from 0
     average: float = 0.         # share kept by a moving average of the weights at each step; 0: no average

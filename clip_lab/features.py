@@ -46,7 +46,7 @@ class FrozenPart:
     "The frozen stages of an image encoder, run fast: from pixels to what the trained part starts from"
     def __init__(self,
         encoder:ImageEncoder,  # with or without its last stage being trained
-        device:Device,   # where to compute
+        device:Device,         # where to compute
     ):
         self.device, self.dtype = device, getattr(torch, device.computes_in)
         self.whole, self.penultimate = not encoder.last_is_trained, encoder.penultimate
@@ -279,7 +279,8 @@ def image_inputs(
         return ViewInputs(data, views, shape, seed, frozen.device.type)
     if features is not None: return KeptInputs(data, features)
     fresh = FreshInputs(data, transform, frozen, seed)
-    return fresh if transform.jitter or len(data.file_names) > fresh.group else HeldInputs(fresh)
+    augmented = transform.jitter or transform.changes
+    return fresh if augmented or len(data.file_names) > fresh.group else HeldInputs(fresh)
 
 # %% ../nbs/05_features.ipynb #73ef2d28
 @dataclass

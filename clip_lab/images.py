@@ -202,6 +202,5 @@ def pixel_batches(
     processes = _decoders(device, len(rows))
     def open_image(row): return opened(row) if opened and not processes else load_image(data.path(row))
     def view_of(row): return transform.view(open_image(row), rng_of(row))
-    batches = _batches(rows, batch_size, ends)
-    for batch in view_batches(view_of, batches, processes, _threads(data, rows)):
+    for batch in view_batches(view_of, _batches(rows, batch_size, ends), processes, _threads(data, rows)):
         yield transform.pixels(batch.to(device.name, non_blocking=True))

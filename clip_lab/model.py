@@ -60,7 +60,7 @@ class Shape:
     learn_temperature: bool = False  # train the temperature of the loss too
 
 # %% ../nbs/06_model.ipynb #06ab0004
-def _same(in_width, out_width):    # a linear map that begins as the first of its inputs, unchanged
+def _same(in_width, out_width):    # a linear map that at first passes on its first inputs, unchanged
     linear = nn.Linear(in_width, out_width, bias=False)
     nn.init.eye_(linear.weight)
     return linear
@@ -106,7 +106,7 @@ def frozen(self:RetrievalModel,
 def trained(self:RetrievalModel,
     x:torch.Tensor,     # (B, width) features, or (B, C, h, w) of the frozen stages; on the device
     device:Device=CPU,  # where to compute
-)->torch.Tensor:        # (B, heads*out_width)
+)->torch.Tensor:        # (B, heads*text_width)
     "Run the part that training changes"
     if not self.encoder.last_is_trained: return self.head(x.float())
     with device.autocast():

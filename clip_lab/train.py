@@ -147,7 +147,7 @@ class Training:
         model:RetrievalModel,                     # with its first weights
         splits:dict,                              # 'train' and 'val' -> Split
         folder:str|Path,                          # gets all files of the run
-        device:Device=CPU,  # where to compute
+        device:Device=CPU,                        # where to compute
         save_every:float=30,                      # seconds between checkpoints
         micro_batch:int=0,                        # pairs computed at once, to save memory; 0: the whole batch
     ):
@@ -342,8 +342,8 @@ def step(self:Training,
     in_group = np.searchsorted(rows, embedded)                 # (U,) their places in the group
     mine = pairs_of_process(in_group)                          # (u,) those of this process
     inputs = x[in_group[mine]//process()[1]]                   # (u, ...)
-    text = self.mixed(text, image).to(self.device.name)    # (B, D)
-    ids = torch.from_numpy(image).to(self.device.name)            # (B,)
+    text = self.mixed(text, image).to(self.device.name)        # (B, D)
+    ids = torch.from_numpy(image).to(self.device.name)         # (B,)
     if self.recorded and len(texts) == self.experiment.batch_size: loss = self.recorded(inputs, text, ids)
     else: loss = self.update(inputs, text, ids, mine, len(embedded), pair)
     if self.averaged: self.take_average()

@@ -118,7 +118,7 @@ def embed_views(self:ClipLab,
 
 @patch
 def embed_images(self:ClipLab,
-    images:list,      # files, or images of PIL
+    images:list,        # files, or images of PIL
     batch_size:int=64,  # images at once
 )->torch.Tensor:        # (M, D), on the CPU
     "One embedding per image"
@@ -150,7 +150,7 @@ def too_long(self:ClipLab,
 # %% ../../nbs/apps/pretrained.ipynb #8fec20d3
 @patch
 def classify(self:ClipLab,
-    image:str|Path|Image.Image,  # one image
+    image:str|Path|Image.Image,    # one image
     labels:list,                   # sentences to choose from, or a text that holds them between commas
 )->dict:                           # sentence -> probability, best first
     "How probable each of several sentences is for an image"

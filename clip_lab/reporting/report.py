@@ -294,7 +294,8 @@ def slices_lines(
         part = cuts[r.best].loc[group]
         if group == 'all' or len(part) < 2: continue
         high, low = (f'"{i}" ({part[i]:.0f} %)' for i in (part.idxmax(), part.idxmin()))
-        lines.append(f'- By {group}: R@1 is highest for {high} and lowest for {low}.')
+        what = group.replace('picture', 'image')
+        lines.append(f'- By "{what}": R@1 is highest for {high} and lowest for {low}.')
     return lines
 
 # %% ../../nbs/reporting/report.ipynb #c97387e9
