@@ -129,7 +129,7 @@ def test_the_report_of_other_runs(tmp_path):
     seeds = pd.read_csv(runs/'seeds.csv')
     seeds[(seeds.experiment == 'baseline') & (seeds.seed == 0)].to_csv(runs/'seeds.csv', index=False)
     (tmp_path/'copy').mkdir()
-    notebook = json.loads((report_on(runs, TOP, tmp_path/'copy')/'nbs'/'16_lab_report.ipynb').read_text())
+    notebook = json.loads((report_on(runs, TOP, tmp_path/'copy')/'nbs'/'17_lab_report.ipynb').read_text())
     said = json.dumps([c.get('outputs') for c in notebook['cells']])
     assert 'clip_lab run --data mine' in said and 'mod2/figures' not in said and 'That is baseline. Guessing' in said and 'do not say what is in their images' in said
     assert not any(o['output_type'] == 'error' for c in notebook['cells'] for o in c.get('outputs', []))

@@ -118,7 +118,7 @@ def run(
     data:str=None,                         # a folder of captioned photos, in place of the preset's own data
     split:str='own',                       # own, or karpathy (of COCO 2014, Flickr8k and Flickr30k)
     kaggle:str=None,                       # flickr8k: another data set's handle on Kaggle
-    experiments:str='baseline,mod1,mod2',  # which, separated by commas; there is best, too
+    experiments:str='baseline,mod1,mod2',  # which, separated by commas; also linear and best
     image_encoder:str=None,                # efficientnet_lite0 or resnet50, optionally with :WEIGHTS
     text_encoder:str=None,                 # all-MiniLM-L6-v2, openai/clip-vit-base-patch32 or a local folder
     epochs:int=None,                       # for all experiments

@@ -33,7 +33,7 @@ from clip_lab.features import (
 from ..model import RetrievalModel
 from ..metrics import PROTOCOLS
 from ..experiments import Experiment, experiment_of
-from ..train import load_epochs, train
+from ..train import load_epochs, train, train_linear
 from ..evaluate import (
     TESTS, as_published, choose_candidates, choose_queries, evaluate, measure, queries_like, save_ranks)
 from ..visualize import (
@@ -414,8 +414,9 @@ def train_and_evaluate(
     model, splits = build(lab, experiment)
     if 'train' in steps:
         if is_first(): write_config(lab, experiment, splits)
-        history = train(experiment, model, splits, run.folder, lab.device,
-                        save_every=lab.save_every, micro_batch=lab.micro_batch)
+        if experiment.model.linear: history = train_linear(experiment, model, splits, run.folder, lab.device)
+        else: history = train(experiment, model, splits, run.folder, lab.device,
+                              save_every=lab.save_every, micro_batch=lab.micro_batch)
         if is_first():
             best = history.loc[history.val_loss.idxmin()]
             print(f'{name}: trained {len(history)} epochs in {history.seconds.sum():.0f} s; '

@@ -18,7 +18,7 @@ from ..tools.run import Run
 from ..metrics import COLUMNS
 from ..experiments import experiment_of
 from ..analysis.comparison import REPORT, REPORT_RUNS
-from .tables import TITLES, is_significant, readable
+from .tables import TITLES, is_significant, readable, reference
 
 # %% ../../nbs/reporting/report.ipynb #4512b2d1
 COPIED = ('metrics', 'history', 'geometry', 'slices', 'minimal_pairs', 'zero_shot', 'answers', 'transcript')
@@ -83,7 +83,7 @@ class Report:
     @property
     def first(self)->str:
         "The experiment that the others are compared with"
-        return next(iter(self.configs))
+        return reference(list(self.configs))
     @property
     def best(self)->str:
         "The experiment with the highest mR, unique protocol"

@@ -13,7 +13,7 @@ from ..tools.files import whole_file
 from ..tools.run import runs_below
 from ..scenes import THINGS
 from ..metrics import DIRECTIONS, FEWEST, MEASURES, PROTOCOLS
-from ..experiments import EXPERIMENTS, experiment_of
+from ..experiments import ALL_EXPERIMENTS, EXPERIMENTS, experiment_of
 from ..evaluate import REPORTED, TESTS, load_ranks
 from ..visualize import compare_curves, save_figure
 from ..analysis.comparison import PUBLISHED
@@ -33,7 +33,7 @@ def finished(
         settings = run.read('config').get('settings', {})
         if any(settings.get(k) != v for k,v in lab.settings.items()): continue
         found[run.name] = run.read('metrics'), run.read('history') if run.has('history') else None
-    order = [n for n in EXPERIMENTS if n in found] + [n for n in found if n not in EXPERIMENTS]
+    order = [n for n in ALL_EXPERIMENTS if n in found] + [n for n in found if n not in ALL_EXPERIMENTS]
     return {n: found[n] for n in order}
 
 def _trained(results):    # name -> history of those that were trained here

@@ -157,7 +157,7 @@ def report_on(
     for name in ('settings.ini', '_quarto.yml', 'index.ipynb'): shutil.copyfile(root/name, copy/name)
     for name in ('nbs', 'clip_lab', 'tests'): shutil.copytree(root/name, copy/name, ignore=others)
     collect(runs, copy/'nbs'/'results')
-    for page in (copy/'index.ipynb', copy/'nbs'/'16_lab_report.ipynb'):
+    for page in (copy/'index.ipynb', copy/'nbs'/'17_lab_report.ipynb'):
         _python('-c', _EXECUTE, page, page, cwd=page.parent, problem=f'{runs}: the report could not be made')
     return copy
 
