@@ -95,7 +95,8 @@ class Moments(NamedTuple):
     tt: torch.Tensor        # (W, W)
     xm: torch.Tensor        # (D, W)
 
-    def without(self, other:'Moments')->'Moments': return Moments(*(a - b for a,b in zip(self, other)))
+    def plus(self, *others)->'Moments': return Moments(*(sum(values) for values in zip(self, *others)))
+    def without(self, other)->'Moments': return Moments(*(a - b for a,b in zip(self, other)))
     def spreads(self)->list:    # of images and captions
         "The share of the mean square that is variance: 0 where all rows are the same"
         sides = (self.x, self.images, self.xx), (self.t, self.captions, self.tt)
@@ -121,7 +122,7 @@ def moments(
         counts = torch.tensor([len(x), len(t)], dtype=torch.float64)
         products = (*counts, x.sum(0), t.sum(0), m.sum(0), x.T @ x, t.T @ t, x.T @ m)
         new = Moments(*(v.double() for v in products))
-        sums = new if sums is None else Moments(*(a + b for a,b in zip(sums, new)))
+        sums = new if sums is None else sums.plus(new)
     return sums
 
 # %% ../nbs/09_linear.ipynb #20bb0051
@@ -182,14 +183,16 @@ def choose_shares(
 )->dict:                   # (shrinkage of images, of captions) -> mean of 1/rank, of images left out
     "How well shrinkages do, by cross-validation over images: first those of images, then of captions"
     images = np.random.default_rng(seed).permutation(np.unique(split.image_of_text))[:CHOICE_IMAGES]
-    folds, whole = [np.sort(images[i::FOLDS]) for i in range(FOLDS)], moments(model, split, np.sort(images))
-    rests = [Cca(whole.without(moments(model, split, fold))) for fold in folds]
+    folds = [np.sort(images[i::FOLDS]) for i in range(FOLDS)]
+    parts = [moments(model, split, fold) for fold in folds]
+    whole = parts[0].plus(*parts[1:])
+    rests = [Cca(whole.without(part)) for part in parts]
     def score(*shares):
-        parts = []
+        scores = []
         for fold,rest in zip(folds, rests):
             set_maps(model, rest, shares)
-            parts.append(_rank_score(model, split, fold))
-        return float(np.mean(parts))
+            scores.append(_rank_score(model, split, fold))
+        return float(np.mean(scores))
     scores = {(a, .3): score(a, .3) for a in SHARES}
     best = max(scores, key=scores.get)[0]
     return scores | {(best, b): score(best, b) for b in SHARES if b != .3}

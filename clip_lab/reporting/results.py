@@ -97,7 +97,8 @@ def spread_table(
     return pd.DataFrame({TITLES[c]: {name: cell(name, c) for name in names} for c in MEASURES})
 
 # %% ../../nbs/reporting/results.ipynb #a07555e7
-_CHANGES = 'In brackets: change in points, compared with the first experiment and with the one before'
+_CHANGES = ('In brackets: change in points, compared with the first experiment that is trained '
+            'and with the one before')
 READ_ME = f'{_CHANGES}; `*`: significant (the 95 % interval, by paired bootstrap over images, excludes zero).'
 TOO_FEW = f'{_CHANGES}. Fewer than {FEWEST} images are too few to say which changes are significant.'
 
