@@ -141,7 +141,7 @@ def data_overview(
 # %% ../nbs/13_visualize.ipynb #d7a1e706
 def _finish_curves(*axes):
     for ax in axes:
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         ax.legend(fontsize=8)
 
 # %% ../nbs/13_visualize.ipynb #7e84d4a2

@@ -86,7 +86,9 @@ def choose_experiments(
     chosen = chosen_parts(names, ALL_EXPERIMENTS, '--experiments')
     changes = dict(epochs=epochs, batch_size=batch_size, seed=seed, frozen_norm=frozen_norm or None)
     changes = {k: v for k,v in changes.items() if v is not None}
-    return [e.but(**changes) for n,e in ALL_EXPERIMENTS.items() if n in chosen]
+    # a closed form has no epochs and no batches
+    def changed(e): return e.but(seed=seed) if e.model.linear else e.but(**changes)
+    return [changed(e) for n,e in ALL_EXPERIMENTS.items() if n in chosen]
 
 # %% ../../nbs/apps/cli.ipynb #bcf9d779
 def asked_preset(
