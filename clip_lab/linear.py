@@ -104,11 +104,11 @@ class Moments(NamedTuple):
 
 # %% ../nbs/09_linear.ipynb #20bb0036
 def moments(
-    model:RetrievalModel,     # with linear heads, which say how features are scaled
-    split:Split,              # images and captions
-    rows:np.ndarray=None,     # of the images; None: all that have captions
-    block:int=4096,           # images at once
-)->Moments:                   # float64
+    model:RetrievalModel,  # with linear heads, which say how features are scaled
+    split:Split,           # images and captions
+    rows:np.ndarray=None,  # of the images; None: all that have captions
+    block:int=4096,        # images at once
+)->Moments:                # float64
     "Add up what `Moments` holds"
     order, sums = np.argsort(split.image_of_text, kind='stable'), None    # captions, grouped by image
     rows = np.unique(split.image_of_text) if rows is None else rows
@@ -173,8 +173,8 @@ def _rank_score(model, split, rows):    # the mean of 1/rank in both directions,
     return float(np.mean([(1/r.ranks()).mean() for r in ranks.values()]))
 
 # %% ../nbs/09_linear.ipynb #20bb0053
-SHARES = .1, .3, 1., 3., 10.         # shrinkage to choose from
-FOLDS, CHOICE_IMAGES = 3, 6000       # parts of the cross-validation; images that it uses at most
+SHARES = .1, .3, 1., 3., 10.      # shrinkage to choose from
+FOLDS, CHOICE_IMAGES = 3, 6000    # parts of the cross-validation; images that it uses at most
 
 def choose_shares(
     model:RetrievalModel,  # with linear heads, which are written over

@@ -500,12 +500,12 @@ def train_linear(
     if run.has('history', 'weights'): return run.read('history')
     fit_linear(model, splits['train'], experiment.seed)
     model.to(device.name)
-    for name,split in splits.items():
-        if name not in ('train', 'val'): continue
+    for name in ('train', 'val'):
+        split = splits[name]
         image_emb, text_emb = embed_images(model, split.inputs, device), model.texts(split.text)
         loss = validation_loss(image_emb, text_emb, split.image_of_text, experiment.temperature)
         row[f'{name}_loss'] = loss
-    recall = retrieval_metrics(image_emb, text_emb, splits['val'].image_of_text)
+    recall = retrieval_metrics(image_emb, text_emb, split.image_of_text)    # of the validation images
     row |= {k: v for k,v in recall.items() if 'R@' in k} | dict(lr=0., seconds=time.perf_counter() - start)
     history = pd.DataFrame([row])
     if is_first():
