@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['BLUE', 'ORANGE', 'GREEN', 'RED', 'GREY', 'STYLE', 'safe_text', 'figure', 'save_figure', 'try_figure', 'as_image',
-           'data_overview', 'loss_curves', 'compare_curves', 'top_retrievals', 'best_typical_worst', 'top_captions',
-           'classification_chart']
+           'show_image', 'data_overview', 'loss_curves', 'compare_curves', 'top_retrievals', 'best_typical_worst',
+           'top_captions', 'classification_chart']
 
 # %% ../nbs/13_visualize.ipynb #8063b787
 import io, sys, textwrap
@@ -93,7 +93,14 @@ def as_image(
         return Image.open(f).convert('RGB').quantize(colors)
 
 # %% ../nbs/13_visualize.ipynb #7e446777
-def _show_image(ax, image, title, color, frame=3):
+def show_image(
+    ax,             # axes of Matplotlib
+    image,          # of PIL
+    title:str,      # above it
+    color:str,      # of title and frame
+    frame:float=3,  # width of the frame in points
+):
+    "Draw an image in a frame"
     ax.imshow(image)
     ax.set(xticks=[], yticks=[])
     ax.grid(False)
@@ -134,7 +141,7 @@ def data_overview(
     for i,row in enumerate(np.random.default_rng(seed).permutation(n)[:8]):
         line, place = divmod(i, 4)
         ax = fig.add_subplot(grid[1 + line, 3*place:3*place+3])
-        _show_image(ax, load_image(data.path(row)), '', '0.7', 1)
+        show_image(ax, load_image(data.path(row)), '', '0.7', 1)
         ax.set_xlabel(safe_text((data.captions_of(row) or [''])[0], 30, 2), fontsize=7)
     return fig
 
@@ -201,11 +208,11 @@ def top_retrievals(
     for (left, *others),query,ranked,scores,label in zip(axes, queries, rows, cosines, labels):
         own = data.image_of_text[query]
         rank = int(np.flatnonzero(ranked == own)[0]) + 1
-        _show_image(left, load_image(data.path(own)), f'{label}: rank {rank:,}', 'black', 1)
+        show_image(left, load_image(data.path(own)), f'{label}: rank {rank:,}', 'black', 1)
         left.set_xlabel(safe_text(data.captions[query], 24, 4), fontsize=7)
         for ax,row,score in zip(others, ranked, scores):
             mark, color = ('✓', BLUE) if row == own else ('✗', RED)
-            _show_image(ax, load_image(data.path(row)), f'{mark} {score:.2f}', color)
+            show_image(ax, load_image(data.path(row)), f'{mark} {score:.2f}', color)
     return fig
 
 # %% ../nbs/13_visualize.ipynb #9a2f60c4
@@ -250,7 +257,7 @@ def top_captions(
         first = int(np.flatnonzero(hits)[0])
         places = list(range(min(k, len(ranked))))
         if first >= k: places.append(first)
-        _show_image(left, load_image(data.path(image)), f'{label}: rank {first+1:,}', 'black', 1)
+        show_image(left, load_image(data.path(image)), f'{label}: rank {first+1:,}', 'black', 1)
         _caption_lines(right, [data.captions[i] for i in ranked[:first+k]], scores, hits, places, k)
     return fig
 
@@ -280,6 +287,6 @@ def classification_chart(
     for (left, right),(row,texts,own) in zip(axes, candidates):
         p = probabilities(image_emb[[row]], text_emb[texts], temperature)[0]      # (C,)
         mark, color = ('✓ correct', BLUE) if p.argmax() == own else ('✗ wrong', RED)
-        _show_image(left, load_image(data.path(row)), mark, color)
+        show_image(left, load_image(data.path(row)), mark, color)
         _probability_bars(right, p, own, [data.captions[i] for i in texts])
     return fig

@@ -22,6 +22,7 @@ FILES = dict(
     history='history.csv',                      # one row per epoch
     epochs='epochs.safetensors',                # embeddings of some validation images after each epoch
     weights='best.safetensors',                 # the trained weights with the lowest validation loss
+    bank='bank.safetensors',                    # embedded training captions and images, for hub correction
     stopped='stopped.json',                     # the batch whose loss was not a finite number
     held_out='held_out.json',                   # images and captions it was evaluated on
     ranks='ranks.safetensors',                  # of every query
