@@ -27,9 +27,9 @@ from ..images import ImageTransform
 from ..scenes import SPLITS, THINGS, ground_truth
 from ..cache import item_names
 from ..encoders import load_image_encoder, load_text_encoder, TextEncoder
-from clip_lab.features import (
-    image_features, image_inputs, KeptInputs, sentence_embeddings, Split, text_embeddings, view_features,
-    ViewInputs)
+from ..features import (
+    FrozenPart, image_features, image_inputs, KeptInputs, sentence_embeddings, Split, text_embeddings,
+    view_features, ViewInputs)
 from ..model import RetrievalModel
 from ..metrics import PROTOCOLS
 from ..experiments import Experiment, experiment_of
@@ -158,6 +158,7 @@ def build(
 def _inputs(lab, experiment, split, encoder, frozen):    # where the images of a split come from
     data, settings, training = lab.data[split], experiment.data, split == 'train'
     jitter = settings.jitter and training
+    if training and frozen.mirror: frozen = FrozenPart(encoder, lab.device)
     transform = ImageTransform(settings.enlarged(lab.preset.size), encoder.mean, encoder.std, jitter)
     features = views = None
     if not (jitter or experiment.model.train_last):    # the features never change
@@ -414,7 +415,8 @@ def train_and_evaluate(
     model, splits = build(lab, experiment)
     if 'train' in steps:
         if is_first(): write_config(lab, experiment, splits)
-        if experiment.model.linear: history = train_linear(experiment, model, splits, run.folder, lab.device)
+        if not experiment.model.trained_heads:
+            history = train_linear(experiment, model, splits, run.folder, lab.device)
         else: history = train(experiment, model, splits, run.folder, lab.device,
                               save_every=lab.save_every, micro_batch=lab.micro_batch)
         if is_first():
