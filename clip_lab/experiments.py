@@ -92,7 +92,7 @@ MOD2 = MOD1.but(name='mod2', train_last=True, schedule='cosine', epochs=10, batc
 EXPERIMENTS = {e.name: e for e in (BASELINE, MOD1, MOD2)}
 
 # %% ../nbs/10_experiments.ipynb #20dd0002
-LINEAR = BASELINE.but(name='linear', linear=256, penultimate=True, text_layers=True, epochs=1)
+LINEAR = BASELINE.but(name='linear', linear=256, penultimate=True, text_layers=True, mirror=True, epochs=1)
 
 # %% ../nbs/10_experiments.ipynb #38e1acba
 BEST = BASELINE.but(

@@ -127,15 +127,18 @@ def image_features(
     batch_size:int=64,         # images read at once
     force:bool=False,          # compute again even if it is there
     together:bool=False,       # all processes call this, and share the work
+    mirror:bool=False,         # the mean over each image and its mirror image
 )->Vectors:                    # (M, width)
     "The features of each image, from the cache if they are there"
     def compute(todo):
-        frozen, n = FrozenPart(encoder, device), -(-len(todo)//batch_size)
+        frozen, n = FrozenPart(encoder, device, mirror), -(-len(todo)//batch_size)
         batches = pixel_batches(data, todo, transform, batch_size, device=device)
         for i,pixels in enumerate(progress(batches, f'encoding {len(todo):,} images', n)):
-            yield todo[i*batch_size:(i+1)*batch_size], frozen(pixels).cpu().numpy()
+            x = frozen(pixels).cpu()    # (B, width), or (B, 2, width)
+            yield todo[i*batch_size:(i+1)*batch_size], (x.mean(1) if mirror else x).numpy()
     key = dict(encoder=encoder.name, weights=encoder.weights, exact=encoder.exact, transform=str(transform),
                precision=device.computes_in)
+    if mirror: key['mirror'] = True
     items = file_identities(data.folder, data.file_names)
     return cached_vectors(folder, 'image', key, items, encoder.width, compute, device.stores_in,
                           force=force, **_sharing(together))

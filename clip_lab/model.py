@@ -117,7 +117,6 @@ class RetrievalModel(nn.Module):
         seed:int=0,            # of the first weights
     ):
         super().__init__()
-        if shape.mirror and not shape.train_last: raise ValueError('`mirror` needs `train_last`')
         widths = [encoder.before, encoder.width] if shape.penultimate else [encoder.width]
         if shape.penultimate: encoder = encoder.with_penultimate()
         self.encoder = encoder.unfrozen(shape.frozen_norm, shape.stages) if shape.train_last else encoder
@@ -134,8 +133,10 @@ class RetrievalModel(nn.Module):
     def forward(self, pixels):         # (B, 3, H, W) -> (B, width)
         "Embed images"
         if not self.shape.mirror: return self.head(self.encoder(pixels))
-        both = torch.stack([pixels, pixels.flip(3)], 1).flatten(0, 1)    # (2B, 3, H, W)
-        return _mean_of_pairs(self.head(self.encoder(both)))
+        both = torch.stack([pixels, pixels.flip(3)], 1)                      # (B, 2, 3, H, W)
+        features = self.encoder(both.flatten(0, 1)).unflatten(0, (-1, 2))    # (B, 2, width)
+        if not self.shape.train_last: return self.head(features.mean(1))
+        return _mean_of_pairs(self.head(features.flatten(0, 1)))
 
 # %% ../nbs/06_model.ipynb #4b8e07d3
 @patch
@@ -164,6 +165,7 @@ def trained(self:RetrievalModel,
 )->torch.Tensor:        # (B, D)
     "Run the part that training changes"
     if x.dim() == 5: return _mean_of_pairs(self.trained(x.flatten(0, 1), device))
+    if x.dim() == 3: x = x.mean(1)    # of frozen features
     return self.head(self.features(x, device))
 
 # %% ../nbs/06_model.ipynb #38ae5e58

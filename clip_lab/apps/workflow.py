@@ -168,7 +168,8 @@ def _inputs(lab, experiment, data, encoder, frozen, training=False, views=None, 
     transform = ImageTransform(settings.enlarged(lab.preset.size), encoder.mean, encoder.std, jitter)
     features, shown, how = None, None, dict(force=lab.force and together, together=together)
     if not (jitter or experiment.model.train_last):    # the features never change
-        features = image_features(data, encoder, transform, lab.cache, lab.device, **how)
+        mirror = experiment.model.mirror
+        features = image_features(data, encoder, transform, lab.cache, lab.device, mirror=mirror, **how)
     if views is not None:
         shown = view_features(data, encoder, frozen, transform, views, lab.cache, settings.changes, **how)
     return image_inputs(data, transform, frozen, features, experiment.seed, views=shown)
