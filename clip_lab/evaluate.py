@@ -103,7 +103,7 @@ def measure(
 
 # %% ../nbs/12_evaluate.ipynb #5725a9bd
 TESTS = {'coco-5k': 5000, 'flickr8k-1k': 1000, 'flickr30k-1k': 1000}    # Karpathy's test splits: images
-REPORTED = (*PROTOCOLS, 'coco-5k', 'coco-1k', 'flickr8k-1k', 'flickr30k-1k')
+REPORTED = ('unique', 'unique_hub', 'paired', 'coco-5k', 'coco-1k', 'flickr8k-1k', 'flickr30k-1k')
 
 def as_published(
     published:str,             # a key of `TESTS`; None: no test split of Karpathy's
@@ -161,5 +161,6 @@ def load_ranks(
     tensors, _ = run.read('ranks')
     def read(protocol, direction):
         return Ranks(*(tensors[f'{protocol}/{direction}/{f}'] for f in Ranks._fields))
+    protocols = dict.fromkeys(name.split('/')[0] for name in tensors)
     return {protocol: {direction: read(protocol, direction) for direction in DIRECTIONS}
-            for protocol in PROTOCOLS}
+            for protocol in protocols}

@@ -14,16 +14,16 @@ import numpy as np, pandas as pd, torch
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from torch.nn import functional as F
-from ..data import CaptionDataset
-from ..evaluate import measure, nearest
-from ..metrics import DIRECTIONS, KS
-from ..features import Split
-from ..model import RetrievalModel
 from ..tools.devices import CPU, Device
 from ..tools.files import LabError
-from ..tools.run import Run
-from ..train import embed_images
 from ..tools.image_files import load_image
+from ..tools.run import Run
+from ..data import CaptionDataset
+from ..features import Split
+from ..model import RetrievalModel
+from ..metrics import DIRECTIONS, KS
+from ..train import embed_images
+from ..evaluate import measure, nearest
 from ..visualize import BLUE, GREY, STYLE, figure, show_image
 
 # %% ../../nbs/analysis/hubs.ipynb #20cc0007
@@ -104,7 +104,13 @@ class Bank(NamedTuple):
     images: torch.Tensor      # (C, D)
     temperature: float        # that the model was trained with
 
-    def is_large_enough(self)->bool: return min(len(self.captions), len(self.images)) >= FEWEST_IN_BANK
+    def is_large_enough(self)->bool:
+        "Whether hub correction does more good than harm with it"
+        return min(len(self.captions), len(self.images)) >= FEWEST_IN_BANK
+    def too_small(self)->str:
+        "Why it is refused, in words"
+        return (f'{len(self.captions):,} captions and {len(self.images):,} images of the training set '
+                f'are not enough (at least {FEWEST_IN_BANK} of each)')
     def part(self, n:int, seed:int=0)->'Bank':
         "At most n captions and n images of it, drawn at random"
         rng = np.random.default_rng(seed)
@@ -150,8 +156,7 @@ def correct(
 ):                                  # `Corrected` images (M, D+4) and captions (N, D+4)
     "Images and captions with what their hubs are corrected by"
     if not bank.is_large_enough():
-        raise LabError(f'a bank of {len(bank.captions):,} captions and {len(bank.images):,} images: '
-                       f'fewer than {FEWEST_IN_BANK} of either do more harm than good')
+        raise LabError(f'`bank`: {bank.too_small()}')
     sides = (image_emb, bank.captions, True), (text_emb, bank.images, False)
     return [Corrected(x, hub_constants(x, other, bank.temperature, method), of_images)
             for x,other,of_images in sides]

@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['writable', 'Lab', 'open_lab', 'text_reader', 'build', 'load_best', 'load_trained', 'dotted', 'same_settings',
-           'data_marks', 'changes_of', 'machine', 'run_settings', 'is_finished', 'write_config', 'karpathy_test',
-           'evaluate_experiment', 'train_and_evaluate', 'at_work', 'run_experiment', 'evaluate_reference',
-           'for_benchmark']
+           'data_marks', 'changes_of', 'machine', 'run_settings', 'is_finished', 'write_config', 'make_bank',
+           'with_hub_correction', 'karpathy_test', 'evaluate_experiment', 'train_and_evaluate', 'at_work',
+           'run_experiment', 'evaluate_reference', 'for_benchmark']
 
 # %% ../../nbs/apps/workflow.ipynb #9da508c4
-import json, platform, shutil, tempfile
+import json, platform, shutil, tempfile, time
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -22,7 +22,7 @@ from ..tools.files import file_stamps, LabError, load_json, progress
 from ..tools.parallel import all_agree, first_then_others, is_first, wait_for_all
 from ..tools.run import places, Run
 from ..tools.weights import state_fingerprint
-from ..data import find_split
+from ..data import choose_subset, find_split
 from ..images import ImageTransform
 from ..scenes import SPLITS, THINGS, ground_truth
 from ..cache import item_names
@@ -42,6 +42,9 @@ from .. import __version__
 from ..analysis.browse import answers, save_answers
 from ..analysis.comparison import clip_embeddings, ForBenchmark, load_clip
 from ..analysis.geometry import geometry, geometry_figure, in_words
+from clip_lab.analysis.hubs import (
+    BANK_IMAGES, Bank, bank_of, correct, hub_metrics, hubness, hubs_figure, hubs_in_words, load_bank,
+    save_bank)
 from ..analysis.minimal_pairs import ask_pairs, minimal_pairs, pairs_figure
 from ..analysis.projection import epochs_figure, map_figure, similarity_figure
 from ..analysis.slices import slice_table, slices_figure, slices_of
@@ -151,22 +154,23 @@ def build(
         reader = text_reader(lab, True)
         text = {split: text_embeddings(d, reader, lab.cache, lab.device, force=lab.force, together=True)
                 for split,d in lab.data.items()}
-    inputs = {split: _inputs(lab, experiment, split, model.encoder, frozen) for split in lab.data}
-    return model, {split: Split(inputs[split], text[split]) for split in lab.data}
+    def inputs(split):
+        training = split == 'train'
+        views = experiment.data.views or None if training else None
+        return _inputs(lab, experiment, lab.data[split], model.encoder, frozen, training, views)
+    return model, {split: Split(inputs(split), text[split]) for split in lab.data}
 
 # %% ../../nbs/apps/workflow.ipynb #3c1e0a04
-def _inputs(lab, experiment, split, encoder, frozen):    # where the images of a split come from
-    data, settings, training = lab.data[split], experiment.data, split == 'train'
-    jitter = settings.jitter and training
+# where images come from; views: None, or how many besides the image itself
+def _inputs(lab, experiment, data, encoder, frozen, training=False, views=None, together=True):
+    settings, jitter = experiment.data, experiment.data.jitter and training
     transform = ImageTransform(settings.enlarged(lab.preset.size), encoder.mean, encoder.std, jitter)
-    features = views = None
+    features, shown, how = None, None, dict(force=lab.force and together, together=together)
     if not (jitter or experiment.model.train_last):    # the features never change
-        features = image_features(data, encoder, transform, lab.cache, lab.device,
-                                  force=lab.force, together=True)
-    if settings.views and training:
-        views = view_features(data, encoder, frozen, transform, settings.views, lab.cache,
-                              settings.changes, lab.force, True)
-    return image_inputs(data, transform, frozen, features, experiment.seed, views=views)
+        features = image_features(data, encoder, transform, lab.cache, lab.device, **how)
+    if views is not None:
+        shown = view_features(data, encoder, frozen, transform, views, lab.cache, settings.changes, **how)
+    return image_inputs(data, transform, frozen, features, experiment.seed, views=shown)
 
 # %% ../../nbs/apps/workflow.ipynb #ba4216f4
 def load_best(
@@ -296,13 +300,38 @@ def write_config(
         settings=run_settings(lab, experiment), seed=experiment.seed, data=asdict(lab.preset) | data,
         cache=dict(folder=str(lab.cache), **files), **machine(lab.device)))
 
+# %% ../../nbs/apps/workflow.ipynb #20cc0102
+def make_bank(
+    lab:Lab,                # what the experiments share
+    experiment:Experiment,  # its settings
+    model:RetrievalModel,   # with its best weights
+)->Bank:
+    "Embed a draw of the training set, without augmentation"
+    data = lab.data['train']
+    few = choose_subset(data, min(BANK_IMAGES, len(np.unique(data.image_of_text))))
+    text = text_embeddings(few, text_reader(lab, model.shape.text_layers), lab.cache, lab.device)
+    views = 0 if experiment.data.views else None    # what is in the cache already
+    frozen, temperature = model.frozen(lab.device), float(model.temperature(experiment.temperature))
+    inputs = _inputs(lab, experiment, few, model.encoder, frozen, views=views, together=False)
+    return bank_of(model, Split(inputs, text), temperature, lab.device)
+
+# %% ../../nbs/apps/workflow.ipynb #20cc0103
+# numbers of hubness, how often each image is found (M,), the same with hub correction if there is a bank
+def _hubs(run, image_emb, text_emb):
+    plain, often = hubness(image_emb, text_emb)
+    bank = load_bank(run)
+    if bank is None: return dict(plain=plain), often, None
+    better, corrected = hubness(*correct(image_emb, text_emb, bank))
+    return dict(plain=plain, corrected=better), often, corrected
+
 # %% ../../nbs/apps/workflow.ipynb #4c8d5e13
 def _analysis(lab, run, model, image_emb, text_emb, ranks):    # writes tables; title -> function that draws
     name, data = run.name, lab.data[lab.held_out]
     table = slice_table(ranks['t2i'], data.image_of_text, slices_of(data))
     run.write('slices', table)
     space, *cosines = geometry(image_emb, text_emb, data.image_of_text)
-    run.write('geometry', space | dict(words=in_words(space)))
+    found, often, corrected = _hubs(run, image_emb, text_emb)
+    run.write('geometry', space | dict(hubs=found, words=in_words(space) | dict(hubs=hubs_in_words(**found))))
     save_answers(run, data, answers(data, image_emb, text_emb))
     captions, labels = best_typical_worst(ranks['t2i'])
     rows, image_labels = best_typical_worst(ranks['i2t'])
@@ -314,7 +343,8 @@ def _analysis(lab, run, model, image_emb, text_emb, ranks):    # writes tables; 
             data, image_emb, text_emb, captions, f'{name}: captions {which}', labels=labels),
         picture_queries=lambda: top_captions(
             data, image_emb, text_emb, images, f'{name}: images {which}', labels=image_labels),
-        geometry=lambda: geometry_figure(space, *cosines, f'{name}: cosines'))
+        geometry=lambda: geometry_figure(space, *cosines, f'{name}: cosines'),
+        hubs=lambda: hubs_figure(data, often, corrected, f'{name}: how often an image is found'))
 
 # %% ../../nbs/apps/workflow.ipynb #3c1e0a07
 def _analysis_of_truth(lab, run, model, image_emb, truth):    # the same, where it is known what images show
@@ -354,6 +384,26 @@ def _space_figures(lab, run, model, splits):    # title -> function that draws
         epochs=lambda: epochs_figure(epochs, text, way),
         map=lambda: map_figure(data, rows, epochs[best], text, f'{name}: a map of the joint embedding space'))
 
+# %% ../../nbs/apps/workflow.ipynb #20cc0104
+def with_hub_correction(
+    lab:Lab,                 # what the experiments share
+    experiment:Experiment,   # its settings
+    model:RetrievalModel,    # with its best weights
+    image_emb:torch.Tensor,  # (M, D) of the held-out images
+    split:Split,             # the held-out images and captions
+    metrics:dict,            # from `evaluate`; gets 'unique_hub'
+    ranks:dict,              # from `evaluate`; gets 'unique_hub'
+):
+    "Keep a bank with the run, and measure with hub correction if it is large enough"
+    start, bank = time.perf_counter(), make_bank(lab, experiment, model)
+    if not bank.is_large_enough():
+        print(f'{experiment.name}: without hub correction; {bank.too_small()}\n')
+        return
+    save_bank(lab.run(experiment.name), bank)
+    found = hub_metrics(image_emb, model.texts(split.text), split.inputs.data, bank)
+    metrics['unique_hub'], ranks['unique_hub'] = found
+    metrics['seconds']['hub correction'] = round(time.perf_counter() - start, 3)
+
 # %% ../../nbs/apps/workflow.ipynb #7969e61b
 def karpathy_test(
     lab:Lab,  # what the experiments share
@@ -374,6 +424,7 @@ def evaluate_experiment(
     "Measure a trained experiment, print the transcript, draw its figures"
     name, run, data = experiment.name, lab.run(experiment.name), lab.data[lab.held_out]
     metrics, image_emb, ranks = evaluate(name, model, splits[lab.held_out], lab.device, karpathy_test(lab))
+    with_hub_correction(lab, experiment, model, image_emb, splits[lab.held_out], metrics, ranks)
     history = run.read('history')
     metrics['seconds']['train'] = round(history.seconds.sum(), 1)
     text = transcript(metrics)
