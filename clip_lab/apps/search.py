@@ -78,7 +78,8 @@ class ImageIndex:
         "Rows of the images that could be read"
         return np.array([i for i,name in enumerate(self.names) if name not in self.skipped])
     def __repr__(self):
-        return f'ImageIndex({len(self.usable):,} images below {Path(self.folder).name}, {len(self.skipped)} skipped)'
+        usable, skipped = len(self.usable), len(self.skipped)
+        return f'ImageIndex({usable:,} images below {Path(self.folder).name}, {skipped} skipped)'
 
 # %% ../../nbs/apps/search.ipynb #728360ab
 def why_unsure(
@@ -297,7 +298,8 @@ def relevance(
     return torch.searchsorted(known, asked).T.double().numpy()/len(captions)
 
 # %% ../../nbs/apps/search.ipynb #5e3a1006
-LINE = .5    # share of the bank's captions that find nothing as good in the folder as an answer above the line
+# share of the bank's captions that find nothing as good in the whole folder as an answer above the line
+LINE = .5
 LINE_CAPTIONS = 1000    # of the bank, by which the line is drawn
 
 def line_of(
@@ -331,12 +333,13 @@ def _cached_line(index):    # kept by folder, until an image changes
 def with_relevance(self:ImageIndex,
     query:torch.Tensor,  # (1, D) of a sentence, or of several
     answers:list,        # of `Answer`
+    line:bool=True,      # say too what is above the line; it holds for one sentence, not for sums
 )->list:                 # of `Answer`
     "Answers that say how sure they are, if there is a bank"
     if self.bank is None: return answers
     rows = np.array([a.row for a in answers])
     shares, hubs = relevance(query, self.vectors[rows], self.bank)[0], self.hubs[rows][:, 0]
-    return [a._replace(relevance=float(share), above=bool(a.cosine - hub >= self.line))
+    return [a._replace(relevance=float(share), above=a.cosine - float(hub) >= self.line if line else None)
             for a,share,hub in zip(answers, shares, hubs)]
 
 # %% ../../nbs/apps/search.ipynb #b771f5bd
@@ -357,7 +360,8 @@ def _graph(file, width):    # from its file, or a new one where there is none or
     return Index(ndim=width, metric='cos', dtype='f16')
 
 # %% ../../nbs/apps/search.ipynb #5e3a0c06
-def _graph_file(index): return (index.vectors if index.hubs is None else index.hubs).file.with_suffix('.usearch')
+def _graph_file(index):
+    return (index.vectors if index.hubs is None else index.hubs).file.with_suffix('.usearch')
 
 def _for_graph(index):    # the embeddings (M, D), or with a bank (M, D+4)
     if index.hubs is None: return index.vectors
