@@ -47,8 +47,9 @@ class FrozenPart:
     def __init__(self,
         encoder:ImageEncoder,  # with or without its last stage being trained
         device:Device,         # where to compute
+        mirror:bool=False,     # give every image's mirror image, too
     ):
-        self.device, self.dtype = device, getattr(torch, device.computes_in)
+        self.mirror, self.device, self.dtype = mirror, device, getattr(torch, device.computes_in)
         self.whole, self.penultimate = not encoder.last_is_trained, encoder.penultimate
         self.light = any(m.groups > 1 for m in encoder.modules() if isinstance(m, nn.Conv2d))
         half = device.type == 'cuda' and self.dtype != torch.float32
@@ -57,8 +58,13 @@ class FrozenPart:
         self.rest = _made_fast(encoder.early[encoder.exact:], device, self.dtype)
         if self.whole: self.last = _made_fast(nn.Sequential(encoder.last), device, self.dtype)
 
-    # (B, 3, H, W) -> (B, width), or (B, C, h, w) before a trained last stage
+    # (B, 3, H, W) -> (B, width), or (B, C, h, w) before a trained last stage; with mirror images (B, 2, ...)
     def __call__(self, pixels)->torch.Tensor:
+        if self.mirror: return torch.stack([self.of_one(p) for p in (pixels, pixels.flip(3))], 1)
+        return self.of_one(pixels)
+
+    def of_one(self, pixels)->torch.Tensor:
+        "Run it without mirror images"
         small, large = self._portions(pixels)
         with torch.no_grad(): return torch.cat([self._run(part, small) for part in pixels.split(large)])
 
@@ -163,8 +169,8 @@ def view_features(
             seen = progress(batches, f'view {v} of {len(rows):,} images', -(-len(rows)//64))
             for i,pixels in enumerate(seen):
                 some = [v*m + row for row in rows[i*64:(i+1)*64]]
-                yield some, frozen(pixels).float().cpu().flatten(1).numpy()
-    width = frozen(torch.zeros(1, 3, transform.size, transform.size)).numel()
+                yield some, frozen.of_one(pixels).float().cpu().flatten(1).numpy()
+    width = frozen.of_one(torch.zeros(1, 3, transform.size, transform.size)).numel()
     key = dict(encoder=encoder.name, weights=encoder.weights, exact=encoder.exact, cut=len(encoder.early),
                transform=str(changed), precision=frozen.device.computes_in)
     files = file_identities(data.folder, data.file_names)
@@ -184,6 +190,7 @@ class Inputs:
     "What the trained part starts from, for the images of a split: one interface, several ways to get there"
     data: CaptionDataset    # images and captions
     group = 4096            # images that are asked for at once, at most
+    n_views = 1             # of each image
 
     def __call__(self, rows, epoch=0)->torch.Tensor:    # (M, ...)
         "The inputs for these images"
@@ -191,6 +198,9 @@ class Inputs:
     def groups(self, groups, epoch=0):                  # yields (M, ...) for each
         "The inputs for groups of images, one group after the other"
         for rows in groups: yield self(rows, epoch)
+    def view(self, rows, v:int)->torch.Tensor:          # (M, ...)
+        "One of the views of these images"
+        return self(rows)
     def forget(self):
         "Compute them again the next time, where they are held in memory"
 
@@ -213,10 +223,14 @@ class ViewInputs(Inputs):
 
     def __post_init__(self): self.group = min(4096, _fitting(4*math.prod(self.shape), self.device))
 
+    @property
+    def n_views(self): return len(self.views)//len(self.data.file_names)
+    def view(self, rows, v):    # a number, or one for each image
+        return self.views[np.asarray(v)*len(self.data.file_names) + rows].view(len(rows), *self.shape)
+
     def __call__(self, rows, epoch=0):
-        n = len(self.data.file_names)
-        view = [np.random.default_rng([self.seed, epoch, row]).integers(len(self.views)//n) for row in rows]
-        return self.views[np.array(view)*n + rows].view(len(rows), *self.shape)
+        drawn = [np.random.default_rng([self.seed, epoch, row]).integers(self.n_views) for row in rows]
+        return self.view(rows, drawn)
 
 # %% ../nbs/05_features.ipynb #91a0bf74
 @dataclass(eq=False)
@@ -275,7 +289,7 @@ def image_inputs(
 )->Inputs:
     "The inputs for the images of a split"
     if views is not None:
-        shape = frozen(torch.zeros(1, 3, transform.size, transform.size)).shape[1:]
+        shape = frozen.of_one(torch.zeros(1, 3, transform.size, transform.size)).shape[1:]
         return ViewInputs(data, views, shape, seed, frozen.device.type)
     if features is not None: return KeptInputs(data, features)
     fresh = FreshInputs(data, transform, frozen, seed)

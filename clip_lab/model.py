@@ -34,15 +34,16 @@ class ProjectionHead(nn.Sequential):
 class Heads(nn.ModuleList):
     "Several heads; their unit vectors, concatenated"
     def __init__(self,
-        heads,    # modules, each (B, W) -> (B, D)
-    ): super().__init__(heads)
+        heads,         # modules, each (B, W) -> (B, D)
+        weights=None,  # what each unit vector is multiplied by; None: 1
+    ):
+        super().__init__(heads)
+        self.weights = weights or [1.]*len(self)
 
     def forward(self, x):    # (B, W) -> (B, heads*D)
         "Run all of them"
-        return torch.cat([nn.functional.normalize(head(x), dim=1) for head in self], 1)
-
-# %% ../nbs/06_model.ipynb #06ab0003
-def _several(n, make): return make() if n == 1 else Heads(make() for _ in range(n))
+        units = [nn.functional.normalize(head(x), dim=1) for head in self]
+        return torch.cat([w*unit for w,unit in zip(self.weights, units)], 1)
 
 # %% ../nbs/06_model.ipynb #20aa0602
 class LinearHead(nn.Linear):
@@ -73,7 +74,14 @@ class Shape:
     text_projection: bool = False    # train a linear map of the text embeddings too
     text_layers: bool = False        # this map reads three layers, as `TextEncoder.with_layers` gives them
     learn_temperature: bool = False  # train the temperature of the loss too
-    linear: int = 0                  # width of a joint space found by linear algebra; 0: the head is trained
+    linear: int = 0                  # width of a joint space found by linear algebra; 0: there is none
+    linear_share: float = 1.         # how much of the cosine it decides, next to trained heads; 1: all of it
+    mirror: bool = False             # an image's embedding is the mean over it and its mirror image
+
+    @property
+    def trained_heads(self)->int:
+        "How many heads are trained"
+        return 0 if self.linear and self.linear_share == 1 else self.heads
 
 # %% ../nbs/06_model.ipynb #06ab0004
 def _same(in_width, out_width):    # a linear map that at first passes on its first inputs, unchanged
@@ -81,10 +89,23 @@ def _same(in_width, out_width):    # a linear map that at first passes on its fi
     nn.init.eye_(linear.weight)
     return linear
 
-def _text_map(width, shape):    # of the captions' embeddings
-    if shape.linear: return LinearHead([width]*(3 if shape.text_layers else 1), shape.linear)
+def _text_map(width, shape):    # of the captions' embeddings, trained
     if not (shape.text_projection or shape.text_layers): return nn.Identity()
     return _same(3*width if shape.text_layers else width, width)
+
+# %% ../nbs/06_model.ipynb #06ab0010
+def _heads(shape, trained, linear):    # one module; the others are functions that make a head of either kind
+    if not shape.trained_heads: return linear()
+    heads = [trained() for _ in range(shape.heads)]
+    if not shape.linear: return heads[0] if len(heads) == 1 else Heads(heads)
+    last = linear().requires_grad_(False)
+    for weight in last.parameters(): nn.init.zeros_(weight)
+    share = shape.linear_share
+    return Heads([*heads, last], [1.]*len(heads) + [(len(heads)*share/(1 - share))**.5])
+
+# %% ../nbs/06_model.ipynb #06ab0011
+def _mean_of_pairs(emb):    # (2B, D), each image's next to its mirror image's -> (B, D)
+    return nn.functional.normalize(emb, dim=1).unflatten(0, (-1, 2)).mean(1)
 
 # %% ../nbs/06_model.ipynb #cf4698c2
 class RetrievalModel(nn.Module):
@@ -96,22 +117,25 @@ class RetrievalModel(nn.Module):
         seed:int=0,            # of the first weights
     ):
         super().__init__()
+        if shape.mirror and not shape.train_last: raise ValueError('`mirror` needs `train_last`')
         widths = [encoder.before, encoder.width] if shape.penultimate else [encoder.width]
         if shape.penultimate: encoder = encoder.with_penultimate()
         self.encoder = encoder.unfrozen(shape.frozen_norm, shape.stages) if shape.train_last else encoder
-        self.shape, self.width = shape, shape.linear or shape.heads*text_width
-        def head():
-            if shape.linear: return LinearHead(widths, shape.linear)
-            return ProjectionHead(encoder.width, text_width, shape.dropout, shape.hidden)
+        self.shape, self.width = shape, shape.trained_heads*text_width + shape.linear
+        text_widths = [text_width]*(3 if shape.text_layers else 1)
+        def head(): return ProjectionHead(encoder.width, text_width, shape.dropout, shape.hidden)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.head = _several(shape.heads, head)
-        self.text = _several(shape.heads, lambda: _text_map(text_width, shape))
+            self.head = _heads(shape, head, lambda: LinearHead(widths, shape.linear))
+            self.text = _heads(shape, lambda: _text_map(text_width, shape),
+                               lambda: LinearHead(text_widths, shape.linear))
         self.temperature_shift = nn.Parameter(torch.zeros(())) if shape.learn_temperature else None
 
-    def forward(self, pixels):         # (B, 3, H, W) -> (B, heads*text_width)
+    def forward(self, pixels):         # (B, 3, H, W) -> (B, width)
         "Embed images"
-        return self.head(self.encoder(pixels))
+        if not self.shape.mirror: return self.head(self.encoder(pixels))
+        both = torch.stack([pixels, pixels.flip(3)], 1).flatten(0, 1)    # (2B, 3, H, W)
+        return _mean_of_pairs(self.head(self.encoder(both)))
 
 # %% ../nbs/06_model.ipynb #4b8e07d3
 @patch
@@ -119,19 +143,28 @@ def frozen(self:RetrievalModel,
     device:Device=CPU,  # where it computes
 )->FrozenPart:
     "The part that training does not change"
-    return FrozenPart(self.encoder, device)
+    return FrozenPart(self.encoder, device, self.shape.mirror)
 
 # %% ../nbs/06_model.ipynb #06ab0006
 @patch
-def trained(self:RetrievalModel,
+def features(self:RetrievalModel,
     x:torch.Tensor,     # (B, width) features, or (B, C, h, w) of the frozen stages; on the device
     device:Device=CPU,  # where to compute
-)->torch.Tensor:        # (B, heads*text_width)
-    "Run the part that training changes"
-    if not self.encoder.last_is_trained: return self.head(x.float())
+)->torch.Tensor:        # (B, width)
+    "What the heads get"
+    if not self.encoder.last_is_trained: return x.float()
     with device.autocast():
-        features = self.encoder.pool(x.float().contiguous(memory_format=torch.channels_last))
-    return self.head(features)
+        return self.encoder.pool(x.float().contiguous(memory_format=torch.channels_last))
+
+# %% ../nbs/06_model.ipynb #06ab0012
+@patch
+def trained(self:RetrievalModel,
+    x:torch.Tensor,     # (B, ...) as `features` takes it, or (B, 2, ...) with mirror images
+    device:Device=CPU,  # where to compute
+)->torch.Tensor:        # (B, D)
+    "Run the part that training changes"
+    if x.dim() == 5: return _mean_of_pairs(self.trained(x.flatten(0, 1), device))
+    return self.head(self.features(x, device))
 
 # %% ../nbs/06_model.ipynb #38ae5e58
 @patch
@@ -151,6 +184,20 @@ def load_trained_state(self:RetrievalModel,
         raise ValueError('these weights belong to a model of another shape')
     self.load_state_dict(state, strict=False)
     return self
+
+# %% ../nbs/06_model.ipynb #06ab0014
+@patch
+def by_head(self:RetrievalModel,
+    emb:torch.Tensor,  # (B, D) of images or captions
+)->tuple:              # of (B, W), one for each trained head
+    "An embedding's parts that are trained"
+    return emb[:, :self.width - self.shape.linear].chunk(self.shape.heads, 1)
+
+@patch(as_prop=True)
+def linear_heads(self:RetrievalModel):
+    "The linear head of images, and the one of captions"
+    if self.shape.trained_heads: return self.head[-1], self.text[-1]
+    return self.head, self.text
 
 # %% ../nbs/06_model.ipynb #91c4d0ab
 TEMPERATURES = .01, .5    # the lowest and the highest that training may reach
@@ -181,6 +228,6 @@ class MappedText:
 @patch
 def texts(self:RetrievalModel,
     text,  # (N, W) embeddings of captions
-):         # (N, heads*D), to be compared with the model's images
+):         # (N, D), to be compared with the model's images
     "Caption embeddings as this model sees them"
     return text if isinstance(self.text, nn.Identity) else MappedText(text, self)

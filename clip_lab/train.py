@@ -24,7 +24,7 @@ from .features import Inputs
 from .model import RetrievalModel
 from .loss import DENSE, info_nce_loss
 from .metrics import retrieval_metrics
-from .linear import fit_linear
+from .linear import fit_beside, fit_linear
 from .experiments import Experiment, learning_rate
 
 # %% ../nbs/11_train.ipynb #9e03352b
@@ -267,15 +267,15 @@ def _divide_gradient(x):    # the same x in every process: let gradients through
 # %% ../nbs/11_train.ipynb #fae121f3
 @patch
 def loss(self:Training,
-    features:torch.Tensor,   # (B, heads*D) of the images
-    text:torch.Tensor,       # (B, heads*D) of the captions
+    features:torch.Tensor,   # (B, D) of the images
+    text:torch.Tensor,       # (B, D) of the captions
     ids:torch.Tensor,        # (B,) the images' rows
 )->torch.Tensor:             # ()
     "The mean of the heads' losses"
     e, heads = self.experiment, self.experiment.model.heads
+    pairs = zip(self.model.by_head(features), self.model.by_head(text))
     temperature = self.model.temperature(e.temperature)
     if e.model.learn_temperature: temperature = _divide_gradient(temperature)
-    pairs = zip(features.chunk(heads, 1), text.chunk(heads, 1))
     return sum(info_nce_loss(f, t, temperature, ids, e.same_image) for f,t in pairs) / heads
 
 # %% ../nbs/11_train.ipynb #10ab0012
@@ -321,7 +321,7 @@ def update(self:Training,
 )->torch.Tensor:            # () the loss
     "Update the weights on one batch"
     n = len(x) if n is None else n
-    text = _divide_gradient(self.model.text(text))    # (B, heads*D)
+    text = _divide_gradient(self.model.text(text))    # (B, D)
     def embed(part): return self.model.trained(part.to(self.device.name), self.device)
     def loss_of(features): return self.loss(features[pair], text, ids)
     places = range(n) if places is None else places
@@ -448,9 +448,12 @@ def finish_epoch(self:Training,
     train_loss:float,  # from `train_epoch`
 ):
     "Validate, and write down what the epoch has brought"
+    closing = bool(self.model.shape.linear) and self.epoch == self.experiment.epochs
     with self.averages():
+        if closing: fit_beside(self.model, self.splits['train'], self.device)
         row = dict(epoch=self.epoch, train_loss=train_loss) | self.validate()
-        if is_first() and row['val_loss'] <= min((h['val_loss'] for h in self.history), default=math.inf):
+        least = min((h['val_loss'] for h in self.history), default=math.inf)
+        if is_first() and (closing or row['val_loss'] <= least):
             self.best = {k: v.detach().cpu().clone() for k,v in self.model.trained_state().items()}
     self.history.append(row | dict(lr=self.lr, seconds=self.count_time()))
     if is_first(): self.run.write('history', pd.DataFrame(self.history), index=False)

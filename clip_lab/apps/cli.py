@@ -87,7 +87,7 @@ def choose_experiments(
     changes = dict(epochs=epochs, batch_size=batch_size, seed=seed, frozen_norm=frozen_norm or None)
     changes = {k: v for k,v in changes.items() if v is not None}
     # a closed form has no epochs and no batches
-    def changed(e): return e.but(seed=seed) if e.model.linear else e.but(**changes)
+    def changed(e): return e.but(**changes) if e.model.trained_heads else e.but(seed=seed)
     return [changed(e) for n,e in ALL_EXPERIMENTS.items() if n in chosen]
 
 # %% ../../nbs/apps/cli.ipynb #bcf9d779

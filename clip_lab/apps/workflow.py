@@ -27,9 +27,9 @@ from ..images import ImageTransform
 from ..scenes import SPLITS, THINGS, ground_truth
 from ..cache import item_names
 from ..encoders import load_image_encoder, load_text_encoder, TextEncoder
-from clip_lab.features import (
-    image_features, image_inputs, KeptInputs, sentence_embeddings, Split, text_embeddings, view_features,
-    ViewInputs)
+from ..features import (
+    FrozenPart, image_features, image_inputs, KeptInputs, sentence_embeddings, Split, text_embeddings,
+    view_features, ViewInputs)
 from ..model import RetrievalModel
 from ..metrics import PROTOCOLS
 from ..experiments import Experiment, experiment_of
@@ -164,6 +164,7 @@ def build(
 # where images come from; views: None, or how many besides the image itself
 def _inputs(lab, experiment, data, encoder, frozen, training=False, views=None, together=True):
     settings, jitter = experiment.data, experiment.data.jitter and training
+    if training and frozen.mirror: frozen = FrozenPart(encoder, lab.device)
     transform = ImageTransform(settings.enlarged(lab.preset.size), encoder.mean, encoder.std, jitter)
     features, shown, how = None, None, dict(force=lab.force and together, together=together)
     if not (jitter or experiment.model.train_last):    # the features never change
@@ -465,7 +466,8 @@ def train_and_evaluate(
     model, splits = build(lab, experiment)
     if 'train' in steps:
         if is_first(): write_config(lab, experiment, splits)
-        if experiment.model.linear: history = train_linear(experiment, model, splits, run.folder, lab.device)
+        if not experiment.model.trained_heads:
+            history = train_linear(experiment, model, splits, run.folder, lab.device)
         else: history = train(experiment, model, splits, run.folder, lab.device,
                               save_every=lab.save_every, micro_batch=lab.micro_batch)
         if is_first():
