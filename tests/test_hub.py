@@ -71,7 +71,7 @@ from clip_lab.apps.pretrained import ClipLab, load_model
 image, text = load_image_encoder('efficientnet_lite0'), load_text_encoder('all-MiniLM-L6-v2')
 config = dict(format=1, name='small', shape={}, image_encoder=dict(name='efficientnet_lite0', weights=image.weights), text_encoder=dict(name='all-MiniLM-L6-v2', weights=text.weights),
               image_size=64, temperature=.07, trained_on=dict(images=1, captions=1), measured={})
-bank = Bank(*torch.eye(384)[:300].half().expand(2, -1, -1), .07)
+bank = Bank(torch.eye(384)[:300].half(), torch.eye(384)[:300].half(), .07)
 model = ClipLab(config, RetrievalModel(image, text.width, seed=3).trained_state(), bank=bank)
 '''
 

@@ -298,7 +298,8 @@ def relevance(
     return torch.searchsorted(known, asked).T.double().numpy()/len(captions)
 
 # %% ../../nbs/apps/search.ipynb #5e3a1006
-# share of the bank's captions that find nothing as good in the whole folder as an answer above the line
+# share of the bank's captions that find nothing as good in the whole folder as an answer above the line;
+# of 1,000 scenes or photos, something is above for 3 to 29 % of absent things (of 100: 11 to 48 %)
 LINE = .5
 LINE_CAPTIONS = 1000    # of the bank, by which the line is drawn
 
