@@ -308,14 +308,15 @@ def line_of(
     hubs:Vectors,             # (M, 1) their constants
     captions:torch.Tensor,    # (B, D) of the bank
     share:float=LINE,         # of the captions, from 0 to 1
+    rows:np.ndarray=None,     # of the images that count; None: all
 )->float:
     "The corrected score that a share of a bank's captions do not reach with any image"
-    rows = np.linspace(0, len(captions) - 1, min(LINE_CAPTIONS, len(captions))).round().astype(int)
-    some = F.normalize(captions[rows].float(), dim=1)                                 # (b, D)
+    few = np.linspace(0, len(captions) - 1, min(LINE_CAPTIONS, len(captions))).round().astype(int)
+    some = F.normalize(captions[few].float(), dim=1)                                  # (b, D)
     best = torch.full((len(some),), -torch.inf)
-    for i in range(0, len(vectors), 4096):
-        images = F.normalize(vectors[i:i+4096], dim=1)                                # (m, D)
-        best = torch.maximum(best, (some @ images.T - hubs[i:i+4096].T).amax(1))
+    for part in chunked(np.arange(len(vectors)) if rows is None else rows, 4096):
+        images = F.normalize(vectors[np.array(part)], dim=1)                          # (m, D)
+        best = torch.maximum(best, (some @ images.T - hubs[np.array(part)].T).amax(1))
     return float(best.quantile(share))
 
 # %% ../../nbs/apps/search.ipynb #5e3a1009
@@ -324,7 +325,7 @@ def _cached_line(index):    # kept by folder, until an image changes
     rows, kept = index.usable, load_json(file) if file.exists() else {}
     mark = fingerprint([index.items[i] for i in rows])
     if kept.get(folder, {}).get('images') != mark:
-        line = line_of(index.vectors[rows], index.hubs[rows], index.bank.captions)
+        line = line_of(index.vectors, index.hubs, index.bank.captions, rows=rows)
         kept[folder] = dict(images=mark, line=line)
         write_json(file, kept)
     return kept[folder]['line']
