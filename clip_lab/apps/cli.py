@@ -399,7 +399,7 @@ def search(
     answers = [a for a in found if all or json or a.above is not False]
     for a in answers: print(_line_for(a, gallery.folder, paths, json))
     _note_skipped(gallery, folder)
-    if not _images_among(terms): _note_sure(model, found, all)
+    if not _images_among(terms): _note_sure(model, found, all or json)
     if not (show and answers): return
     words = query if isinstance(query, str) else ' '.join(query)
     file = folder/f'answers-{fingerprint([words, str(gallery.folder), top, all])}.png'
