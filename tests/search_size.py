@@ -22,14 +22,14 @@ def measure(n, approximate):
         clock = time.perf_counter(); index = ImageIndex(Path(folder), names, names, cached_vectors(folder, 'pictures', {}, names, width, compute), {}); opened = time.perf_counter() - clock
         queries, times, exact = made_up(7, 20), [], []
         for q in queries:
-            clock = time.perf_counter(); exact.append({name for name,_ in index.search(q[None], 10)}); times.append(time.perf_counter() - clock)
+            clock = time.perf_counter(); exact.append({a.name for a in index.search(q[None], 10)}); times.append(time.perf_counter() - clock)
         found = dict(embeddings=n, write_s=round(build, 1), open_s=round(opened, 1), query_ms=round(1000*float(np.median(times)), 1), MB_above_imports=round(peak() - start), MB_on_disk=round(index.vectors.file.stat().st_size/2**20))
         if not approximate: return found
         clock = time.perf_counter(); graph = approximate_index(index); found['graph_build_s'] = round(time.perf_counter() - clock, 1)
         times, hits = [], 0
         for q,right in zip(queries, exact):
             clock = time.perf_counter(); graph.search(q.numpy(), 10); times.append(time.perf_counter() - clock)
-            hits += len({name for name,_ in index.search_approximately(graph, q[None], 10)} & right)
+            hits += len({a.name for a in index.search_approximately(graph, q[None], 10)} & right)
         return found | dict(graph_query_ms=round(1000*float(np.median(times)), 2), graph_finds_of_ten=round(hits/len(queries), 2))
 
 if __name__ == '__main__':

@@ -1,5 +1,5 @@
 "The demo page in a real browser: two runs, a sentence, a picture, bad input, and nobody else asked. Needs Chromium, playwright and gradio; skipped where one is missing."
-import os, shutil, signal, socket, subprocess, sys, time, urllib.request
+import os, re, shutil, signal, socket, subprocess, sys, time, urllib.request
 import pytest
 
 CHROMIUM = next((p for name in ('chromium', 'chromium-browser', 'google-chrome') if (p := shutil.which(name))), None)
@@ -11,9 +11,10 @@ from clip_lab.apps.workflow import open_lab, run_experiment
 from clip_lab.sources.presets import PRESETS
 from clip_lab.scenes import make_scenes
 from clip_lab.experiments import BASELINE
-make_scenes('scenes', 60, 40)
+make_scenes('scenes', 220, 40)
 lab = replace(open_lab(replace(PRESETS['scenes'], root='scenes', drawn=False), 'small'), drawn=False)
 for name,seed in (('one', 0), ('two', 1)): run_experiment(lab, BASELINE.but(name=name, epochs=1, seed=seed), ('train', 'evaluate'))
+lab.run('two').path('bank').unlink()    # as in a run of an earlier version
 '''
 
 SERVE = 'import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from clip_lab.apps.cli import main; sys.exit(main())'    # Ctrl-C reaches it wherever the tests are started
@@ -57,7 +58,11 @@ def shot(page, name):
 def test_a_sentence_finds_pictures_with_both_runs(demo, page):
     page.get_by_label('Sentence', exact=True).fill('a dog on a beach')
     page.get_by_role('button', name='Find images', exact=True).click()
+    for below in page.get_by_text('below the line: nothing there clearly shows that').all(): below.click()
     page.wait_for_function('document.querySelectorAll(".thumbnail-item img, .grid-container img").length >= 12')
+    page.get_by_text('Nothing says how sure this is').first.wait_for()    # the second has no bank
+    text = page.locator('body').inner_text()
+    assert len(re.findall(r'\d\.\d{3}  ?[\d.]+ %', text)) == 6, text    # relevance of the first
     assert page.get_by_role('heading', name='one', exact=True).count() and page.get_by_role('heading', name='two', exact=True).count()
     page.wait_for_function('[...document.querySelectorAll(".grid-container img")].every(i => i.complete && i.naturalWidth > 0)')
     shot(page, 'pictures')
@@ -84,6 +89,7 @@ def test_a_picture_finds_captions_and_is_classified(demo, page):
     page.get_by_role('button', name='Find sentences', exact=True).click()
     page.get_by_text('Probabilities among the sentences given').first.wait_for()
     page.get_by_text('a truck').nth(1).wait_for()
+    assert page.get_by_text('relevance', exact=True).count()
     shot(page, 'labels')
     assert not page.errors
 

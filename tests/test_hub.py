@@ -65,11 +65,14 @@ def hub():
 MODEL = '''
 from clip_lab.encoders import load_image_encoder, load_text_encoder
 from clip_lab.model import RetrievalModel
+from clip_lab.analysis.hubs import Bank
+import torch
 from clip_lab.apps.pretrained import ClipLab, load_model
 image, text = load_image_encoder('efficientnet_lite0'), load_text_encoder('all-MiniLM-L6-v2')
 config = dict(format=1, name='small', shape={}, image_encoder=dict(name='efficientnet_lite0', weights=image.weights), text_encoder=dict(name='all-MiniLM-L6-v2', weights=text.weights),
               image_size=64, temperature=.07, trained_on=dict(images=1, captions=1), measured={})
-model = ClipLab(config, RetrievalModel(image, text.width, seed=3).trained_state())
+bank = Bank(torch.eye(384)[:300].half(), torch.eye(384)[:300].half(), .07)
+model = ClipLab(config, RetrievalModel(image, text.width, seed=3).trained_state(), bank=bank)
 '''
 
 def python(code, hub, tmp_path, token='hf_right'):
@@ -79,10 +82,11 @@ def python(code, hub, tmp_path, token='hf_right'):
 def test_a_model_goes_to_the_hub_and_comes_back(hub, tmp_path):
     there = python(MODEL + "print(model.push_to_hub('me/small'))", hub, tmp_path)
     assert there.returncode == 0, there.stderr
-    assert COMMIT in there.stdout and set(Hub.files) == {'README.md', 'config.json', 'model.safetensors'}
+    assert COMMIT in there.stdout and set(Hub.files) == {'README.md', 'bank.safetensors', 'config.json', 'model.safetensors'}
     assert b'## Limits' in Hub.files['README.md'] and str(tmp_path).encode() not in Hub.files['config.json']
     back = python(MODEL + "again = load_model('me/small')\nassert (again.embed_texts(['a dog']) == model.embed_texts(['a dog'])).all()\n"
-                  "assert all((a == b).all() for a,b in zip(again.model.trained_state().values(), model.model.trained_state().values()))\nprint(again)", hub, tmp_path)
+                  "assert all((a == b).all() for a,b in zip(again.model.trained_state().values(), model.model.trained_state().values()))\n"
+                  "assert (again.bank.captions == bank.captions).all() and again.bank.temperature == .07\nprint(again)", hub, tmp_path)
     assert back.returncode == 0, back.stderr
     assert 'ClipLab(small' in back.stdout
 

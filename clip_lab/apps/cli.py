@@ -348,6 +348,7 @@ def note(
     print(f'clip_lab: {text}', file=sys.stderr)
 
 def _note_cut(model, sentences):
+    if not sentences: return
     most = model.text_encoder.max_tokens
     for s,n in model.too_long(sentences).items():
         note(f'{s[:40]!r}... has {n} tokens; the model reads the first {most}')
@@ -358,15 +359,25 @@ def _note_skipped(index, folder):
     more = f' and more, all in {folder/"skipped.json"}' if len(index.skipped) > 5 else ''
     note(f'{len(index.skipped):,} of {len(index.names):,} files are left out: {named}{more}')
 
+# %% ../../nbs/apps/cli.ipynb #0f95acf7
+def _note_sure(model, answers, all):    # what the line says
+    from clip_lab.apps.search import why_unsure
+    if why := why_unsure(model): return note(f'nothing says how sure this is: {why}')
+    below, rest = sum(a.above is False for a in answers), '' if all else '; --all shows the rest'
+    if below == len(answers): note(f'nothing here clearly shows that{rest}')
+    elif below: note(f'{below} of {len(answers)} are below the line, where nothing clearly shows that{rest}')
+
 # %% ../../nbs/apps/cli.ipynb #7a5c0e16
 def search(
     run:str,                 # folder of a run or of a saved model, or a model on the Hugging Face Hub
     query:list,              # a sentence, or the path of an image; more of them after + or -
     images:str=None,         # folder of images; None: those the run was judged by
     top:int=5,               # how many images
+    all:bool=False,          # those below the line, too
+    cosine:bool=False,       # in the order of the plain cosines, without hub correction
     show:bool=False,         # draw them, too
     paths:bool=False,        # print paths alone
-    json:bool=False,         # print a line of JSON for each
+    json:bool=False,         # print a line of JSON for each, above the line or not
     approximate:bool=False,  # use a graph instead of all embeddings; for many millions of images
     index:str=None,          # folder for the index; None: with the run, or in a cache folder
     device:str='auto',       # auto, cpu, cuda or mps
@@ -378,32 +389,44 @@ def search(
     check_folder(images, '--images')
     from clip_lab.apps.workflow import writable
     from clip_lab.apps.pretrained import load_model
-    from clip_lab.apps.search import (
-        answers_figure, approximate_index, embed_queries, fold_alike, index_folder, index_of_run, terms_of)
+    from clip_lab.apps.search import answers_figure, index_folder, index_of_run, terms_of
     from clip_lab.visualize import save_figure
     terms = terms_of(query)
     model = load_model(run, device=device)
-    embedded = embed_queries(model, terms)    # (1, D)
-    sentences = [text for _,text in terms if not os.path.isfile(text)]
-    if sentences: _note_cut(model, sentences)
     folder = writable(index, 'index') if index else index_folder(run)
     gallery = index_of_run(model, run, folder, images, force)
-    find = partial(gallery.search, embedded)    # of a number n: the n best answers
-    if approximate: find = partial(gallery.search_approximately, approximate_index(gallery), embedded)
-    answers = fold_alike(gallery, find, top)
-    for name,cosine,alike in answers: print(_answer(gallery.folder/name, cosine, alike, paths, json))
+    found = _answers_to(terms, model, gallery, top, cosine, approximate)
+    answers = [a for a in found if all or json or a.above is not False]
+    for a in answers: print(_line_for(a, gallery.folder, paths, json))
     _note_skipped(gallery, folder)
-    if not show: return
+    if not _images_among(terms): _note_sure(model, found, all or json)
+    if not (show and answers): return
     words = query if isinstance(query, str) else ' '.join(query)
-    file = folder/f'answers-{fingerprint([words, str(gallery.folder), top])}.png'
+    file = folder/f'answers-{fingerprint([words, str(gallery.folder), top, all])}.png'
     save_figure(answers_figure(gallery.folder, answers, words[:80]), file)
     print(file)
 
+# %% ../../nbs/apps/cli.ipynb #7a5c0e1a
+def _images_among(terms): return [text for _,text in terms if os.path.isfile(text)]
+
+def _answers_to(terms, model, gallery, top, cosine, approximate):
+    from clip_lab.apps.search import approximate_index, embed_queries, fold_alike
+    embedded, images = embed_queries(model, terms), _images_among(terms)    # (1, D), paths
+    _note_cut(model, [text for _,text in terms if text not in images])
+    sentence = not images and [sign for sign,_ in terms] == [1]             # one alone
+    find = gallery.search
+    if approximate: find = partial(gallery.search_approximately, approximate_index(gallery))
+    found = fold_alike(gallery, lambda n: find(embedded, n, sentence and not cosine), top)
+    return found if images else gallery.with_relevance(embedded, found, sentence)
+
 # %% ../../nbs/apps/cli.ipynb #7a5c0e17
-def _answer(path, cosine, alike, paths, as_json):
-    if as_json: return json.dumps(dict(path=str(path), cosine=round(cosine, 6), near_duplicates=alike))
+def _line_for(answer, folder, paths, as_json):
+    path, alike = folder/answer.name, answer.alike
     if paths: return str(path)
-    return f'{cosine:.3f}  {path}' + (f'   (and {alike} nearly the same)' if alike else '')
+    more = f'   (and {alike} nearly the same)' if alike else ''
+    if not as_json: return f'{answer.numbers}  {path}{more}'
+    return json.dumps(dict(path=str(path), cosine=round(answer.cosine, 6), relevance=answer.relevance,
+                           above=answer.above, near_duplicates=alike))
 
 # %% ../../nbs/apps/cli.ipynb #ce22eb56
 def classify(

@@ -27,6 +27,7 @@ from ..encoders import load_image_encoder, load_text_encoder
 from ..model import RetrievalModel, Shape
 from ..experiments import experiment_of
 from ..evaluate import probabilities
+from ..analysis.hubs import Bank, load_bank, save_bank
 from ..visualize import BLUE, STYLE, figure, safe_text
 from .. import __version__
 
@@ -78,8 +79,9 @@ class ClipLab:
         device:str='auto',      # auto, cpu, cuda or mps
         image_encoder:str='',   # where the image encoder is, if not where its name says
         text_encoder:str='',    # where the text encoder is, if not where its name says
+        bank:Bank=None,         # embedded training captions and images
     ):
-        self.config, self.device = config, pick_device(device)
+        self.config, self.device, self.bank = config, pick_device(device), bank
         encoder = _encoder('image_encoder', load_image_encoder, config['image_encoder'], image_encoder)
         self.transform = ImageTransform(config['image_size'], encoder.mean, encoder.std)
         self.text_encoder = _encoder('text_encoder', load_text_encoder, config['text_encoder'], text_encoder)
@@ -105,7 +107,8 @@ def from_run(cls:ClipLab,
     **where,          # device, image_encoder, text_encoder
 )->ClipLab:
     "The model of a finished run"
-    return cls(config_of_run(folder), Run(folder).read('weights')[0], **where)
+    config, run = config_of_run(folder), Run(folder)
+    return cls(config, run.read('weights')[0], bank=load_bank(run), **where)
 
 # %% ../../nbs/apps/pretrained.ipynb #2afa5172
 @patch
@@ -254,10 +257,23 @@ def _portable(encoder):    # without paths of this machine
 # %% ../../nbs/apps/pretrained.ipynb #4d2f0b10
 def _mark(config): return fingerprint({k: v for k,v in config.items() if k != 'fingerprint'})
 
+# %% ../../nbs/apps/pretrained.ipynb #4d2f0b12
+def _write_bank(run, bank):    # what config.json says of it; None if there is none
+    if bank is None: return None
+    save_bank(run, bank)
+    return dict(captions=len(bank.captions), images=len(bank.images), sha256=file_sha256(run.path('bank')))
+
+def _read_bank(run, said):    # said: from `_write_bank`; None: the model was saved without a bank
+    if said is None: return None
+    file = run.path('bank')
+    if file.is_file() and file_sha256(file) == said['sha256']: return load_bank(run)
+    why = 'missing, altered or cut off (its SHA-256 is not the one in config.json)'
+    raise LabError(f'{file}: {why}; fetch or save the model again')
+
 # %% ../../nbs/apps/pretrained.ipynb #4d2f0b07
 @patch
 def save_pretrained(self:ClipLab,
-    folder:str|Path,  # gets config.json, model.safetensors and README.md
+    folder:str|Path,  # gets config.json, model.safetensors, README.md, and bank.safetensors if there is one
 )->Path:
     "Save the trained weights with all that is needed to load them again"
     folder = Path(folder)
@@ -265,6 +281,7 @@ def save_pretrained(self:ClipLab,
     save_tensors(weights, self.model.trained_state(), dict(format=FORMAT))
     encoders = {k: _portable(self.config[k]) for k in ('image_encoder', 'text_encoder')}
     config = self.config | encoders | dict(format=FORMAT, clip_lab=__version__, sha256=file_sha256(weights))
+    config['bank'] = _write_bank(Run(folder), self.bank)
     with whole_file(folder/'README.md') as part: part.write_text(model_card(config))
     write_json(folder/'config.json', config | dict(fingerprint=_mark(config)))
     return folder
@@ -272,7 +289,7 @@ def save_pretrained(self:ClipLab,
 # %% ../../nbs/apps/pretrained.ipynb #506d4dbe
 def read_pretrained(
     folder:str|Path,  # from `save_pretrained`
-):                    # config, weights
+):                    # config, weights, bank (None if there is none)
     "Read a saved model, after checking it"
     file, weights = Path(folder)/'config.json', Path(folder)/'model.safetensors'
     for f in (file, weights):
@@ -293,11 +310,11 @@ def read_pretrained(
     if file_sha256(weights) != config.get('sha256'):
         why = 'altered or cut off (its SHA-256 is not the one in config.json)'
         raise LabError(f'{weights}: {why}; fetch or save it again')
-    return config, load_tensors(weights)[0]
+    return config, load_tensors(weights)[0], _read_bank(Run(folder), config.get('bank'))
 
 # %% ../../nbs/apps/pretrained.ipynb #bd2f12cf
 def _fetch(name, revision):    # the folder of its files, from the Hub
-    files = ['config.json', 'model.safetensors', 'README.md']
+    files = ['config.json', 'model.safetensors', 'README.md', 'bank.safetensors']
     try: return snapshot_download(name, revision=revision, allow_patterns=files)
     except HFValidationError:
         raise LabError(f'{name}: neither a folder nor the name of a model on the Hugging Face Hub') from None
@@ -313,7 +330,9 @@ def from_pretrained(cls:ClipLab,
     **where,            # device, image_encoder, text_encoder
 )->ClipLab:
     "Load a saved model"
-    return cls(*read_pretrained(name if Path(name).is_dir() else _fetch(str(name), revision)), **where)
+    folder = name if Path(name).is_dir() else _fetch(str(name), revision)
+    config, weights, bank = read_pretrained(folder)
+    return cls(config, weights, bank=bank, **where)
 
 # %% ../../nbs/apps/pretrained.ipynb #eed2e54a
 @patch
