@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LITE0', 'IMAGE_ENCODERS', 'CLIP_TEXT', 'CLIP_REVISION', 'MINILM', 'ImageEncoder', 'efficientnet_lite0', 'resnet50',
-           'load_image_encoder', 'TextEncoder', 'load_text_encoder']
+           'load_image_encoder', 'TextEncoder', 'bag_of_tokens', 'load_text_encoder']
 
 # %% ../nbs/04_encoders.ipynb #4b82668a
 import copy
@@ -42,18 +42,22 @@ class ImageEncoder(nn.Module):
         before:int=0,         # C, the width of what goes into the last stage
     ):
         super().__init__()
-        self.name, self.exact, self.width, self.before = name, exact, width, before
+        self.name, self.exact = name, exact
+        self.width, self.last_width, self.before = width, width, before
         self.mean, self.std = mean, std
         self.early, self.last = early, last
-        self.last_is_trained, self.frozen_norm, self.penultimate, self.stages = False, False, False, 1
+        self.last_is_trained, self.frozen_norm, self.stages = False, False, 1
+        self.penultimate, self.peaks = False, False
         self.weights = state_fingerprint(self)
         self.requires_grad_(False).to(memory_format=torch.channels_last).eval()
 
     def pool(self, x):            # (B, C, h, w) -> (B, width)
-        "Run the last stage and average over the grid; with `penultimate`, over what goes into it too"
+        "Run the last stage and average over the grid, and what `with_penultimate` and `with_peaks` add"
         if self.stages > 1: x = self.last[:-1](x)
         y = (self.last if self.stages == 1 else self.last[-1])(x)
-        return torch.cat([z.float().mean((2, 3)) for z in ([x, y] if self.penultimate else [y])], 1)
+        pooled = [z.float().mean((2, 3)) for z in ([x, y] if self.penultimate else [y])]
+        if self.peaks: pooled.append(y.float().amax((2, 3)))
+        return torch.cat(pooled, 1)
     def forward(self, pixels):    # (B, 3, H, W) -> (B, width)
         "The features of each image"
         return self.pool(self.early(pixels))
@@ -80,6 +84,11 @@ def with_parts(self:ImageEncoder, early, last, **changes)->ImageEncoder:
 def with_penultimate(self:ImageEncoder)->ImageEncoder:
     "The encoder whose features hold the average over the stage before the last one, too"
     return self.with_parts(self.early, self.last, penultimate=True, width=self.before + self.width)
+
+@patch
+def with_peaks(self:ImageEncoder)->ImageEncoder:
+    "The encoder for which `pool` also gives the largest value of each of the last stage's channels"
+    return self.with_parts(self.early, self.last, peaks=True, width=self.width + self.last_width)
 
 # %% ../nbs/04_encoders.ipynb #ca26bfe1
 @patch
@@ -165,7 +174,8 @@ class TextEncoder:
         max_tokens:int,   # longer captions are cut
     ):
         self.name, self.tokenizer = name, tokenizer
-        self.width, self.max_tokens, self.layers = width, max_tokens, False
+        self.width, self.max_tokens = width, max_tokens
+        self.layers, self.words = False, 0
         self.model = model.requires_grad_(False).eval()
         self.weights = state_fingerprint(model)
 
@@ -187,6 +197,18 @@ def mask_of(self:TextEncoder, ids)->torch.Tensor:    # (B, T), 1 for a caption's
     if self.tokenizer.pad_token_id == self.tokenizer.eos_token_id: padding &= padding.cumsum(1) > 1
     return (~padding).long()
 
+# %% ../nbs/04_encoders.ipynb #dc978724
+def bag_of_tokens(
+    ids:torch.Tensor,   # (B, T) tokens
+    mask:torch.Tensor,  # (B, T), 1 for a caption's own tokens
+    width:int=2048,     # of the result
+)->torch.Tensor:        # (B, width) 1 where a token of the caption has its place, 0 elsewhere
+    "Which tokens occur, each in a place that its number decides; few share one"
+    places = ids*2654435761 % 2**32 * width // 2**32    # (B, T)
+    bag = torch.zeros(len(ids), width, device=ids.device)
+    return bag.scatter_add_(1, places, mask.float()).clamp(max=1)
+
+# %% ../nbs/04_encoders.ipynb #dc978725
 @patch
 def embed_tokens(self:TextEncoder, ids, mask=None)->torch.Tensor:    # (B, T) -> (B, width)
     "Embed tokenized captions; without a mask, whatever follows a caption's end is padding"
@@ -195,9 +217,10 @@ def embed_tokens(self:TextEncoder, ids, mask=None)->torch.Tensor:    # (B, T) ->
     # over a caption's own tokens
     def mean(x): return (x.float() * mask.unsqueeze(-1)).sum(1) / mask.sum(1, keepdim=True)
     whole = out.text_embeds.float() if hasattr(out, 'text_embeds') else mean(out.last_hidden_state)
-    if not self.layers: return whole
-    inner = out.hidden_states
-    return torch.cat([whole, mean(inner[0]), mean(inner[len(inner)//2])], 1)
+    parts, inner = [whole], out.hidden_states
+    if self.layers: parts += [mean(inner[0]), mean(inner[len(inner)//2])]
+    if self.words: parts.append(bag_of_tokens(ids, mask, self.words))
+    return torch.cat(parts, 1)
 
 # %% ../nbs/04_encoders.ipynb #dc978723
 @patch
@@ -218,6 +241,16 @@ def with_layers(self:TextEncoder)->TextEncoder:
                        'where they must be equally wide')
     new = copy.copy(self)
     new.layers, new.width = True, 3*self.width
+    return new
+
+# %% ../nbs/04_encoders.ipynb #02139765
+@patch
+def with_words(self:TextEncoder,
+    width:int=2048,  # of the bag
+)->TextEncoder:
+    "The encoder that also gives a bag of tokens, after everything else"
+    new = copy.copy(self)
+    new.words, new.width = width, self.width + width
     return new
 
 # %% ../nbs/04_encoders.ipynb #6f98f8a9

@@ -97,7 +97,7 @@ LINEAR = BASELINE.but(name='linear', linear=256, penultimate=True, text_layers=T
 # %% ../nbs/10_experiments.ipynb #38e1acba
 BEST = BASELINE.but(
     name='best', train_last=True, frozen_norm=True, penultimate=True, heads=4, dropout=.3,
-    text_projection=True, text_layers=True,
+    text_projection=True, text_layers=True, linear=320, linear_share=.5, words=2048, mirror=True,
     zoom=1.43, views=4, whole_images=True, same_image='positive', batch_size=640, mix=.5,
     algorithm='AdamW', weight_decay=1., lr=1e-3, warmup=1, schedule='cosine', average=.99, temperature=.05)
 ALL_EXPERIMENTS = dict(linear=LINEAR) | EXPERIMENTS | dict(best=BEST)

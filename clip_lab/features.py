@@ -105,6 +105,7 @@ def sentence_embeddings(
     key = dict(encoder=encoder.name, weights=encoder.weights, max_tokens=encoder.max_tokens,
                precision=device.computes_in)
     if encoder.layers: key['layers'] = 3
+    if encoder.words: key['words'] = encoder.words
     return cached_vectors(folder, 'text', key, sentences, encoder.width, compute, device.stores_in,
                           force=force, **_sharing(together))
 
@@ -193,7 +194,6 @@ class Inputs:
     "What the trained part starts from, for the images of a split: one interface, several ways to get there"
     data: CaptionDataset    # images and captions
     group = 4096            # images that are asked for at once, at most
-    n_views = 1             # of each image
 
     def __call__(self, rows, epoch=0)->torch.Tensor:    # (M, ...)
         "The inputs for these images"
@@ -201,8 +201,8 @@ class Inputs:
     def groups(self, groups, epoch=0):                  # yields (M, ...) for each
         "The inputs for groups of images, one group after the other"
         for rows in groups: yield self(rows, epoch)
-    def view(self, rows, v:int)->torch.Tensor:          # (M, ...)
-        "One of the views of these images"
+    def unchanged(self, rows)->torch.Tensor:            # (M, ...)
+        "The inputs for these images as they are, where there are augmented views of them"
         return self(rows)
     def forget(self):
         "Compute them again the next time, where they are held in memory"
@@ -226,14 +226,11 @@ class ViewInputs(Inputs):
 
     def __post_init__(self): self.group = min(4096, _fitting(4*math.prod(self.shape), self.device))
 
-    @property
-    def n_views(self): return len(self.views)//len(self.data.file_names)
-    def view(self, rows, v):    # a number, or one for each image
-        return self.views[np.asarray(v)*len(self.data.file_names) + rows].view(len(rows), *self.shape)
-
+    def unchanged(self, rows): return self.views[rows].view(len(rows), *self.shape)
     def __call__(self, rows, epoch=0):
-        drawn = [np.random.default_rng([self.seed, epoch, row]).integers(self.n_views) for row in rows]
-        return self.view(rows, drawn)
+        n = len(self.data.file_names)
+        view = [np.random.default_rng([self.seed, epoch, row]).integers(len(self.views)//n) for row in rows]
+        return self.views[np.array(view)*n + rows].view(len(rows), *self.shape)
 
 # %% ../nbs/05_features.ipynb #91a0bf74
 @dataclass(eq=False)

@@ -112,9 +112,10 @@ def _moments_of(x, t, image_of_text):    # of unit features (B, D), captions (C,
     return Moments(*(v.double() for v in products))
 
 # %% ../nbs/09_linear.ipynb #20bb0058
-def _unit_features(model, x, device):    # (B, D) float32, on the CPU
-    with torch.no_grad():
-        parts = [model.features(on_device(part, device), device).cpu() for part in x.split(256)]
+def _unit_features(model, x, device):    # (B, W) float32, on the CPU
+    read = model.features if model.pretrained is None else model.linear_features
+    with torch.no_grad(), device.autocast():
+        parts = [read(on_device(part, device).float()).cpu() for part in x.split(256)]
     return model.linear_heads[0].unit(torch.cat(parts))
 
 # %% ../nbs/09_linear.ipynb #20bb0036
@@ -125,7 +126,7 @@ def moments(
     block:int=4096,        # images at once, at most
     device:Device=CPU,     # where the model is
 )->Moments:                # float64
-    "Add up what `Moments` holds, over all views of the images"
+    "Add up what `Moments` holds"
     order, sums = np.argsort(split.image_of_text, kind='stable'), None    # captions, grouped by image
     rows = np.unique(split.image_of_text) if rows is None else rows
     first, last = (np.searchsorted(split.image_of_text[order], rows, side) for side in ('left', 'right'))
@@ -134,11 +135,9 @@ def moments(
         part = slice(i, i + block)
         texts = np.concatenate([order[a:b] for a,b in zip(first[part], last[part])])
         t = model.linear_heads[1].unit(split.text[texts].float())    # (C, W)
-        of_text = np.repeat(np.arange(len(first[part])), (last - first)[part])
-        for v in range(split.inputs.n_views):
-            x = _unit_features(model, split.inputs.view(rows[part], v), device)    # (B, D)
-            new = _moments_of(x, t, of_text)
-            sums = new if sums is None else sums.plus(new)
+        x = _unit_features(model, split.inputs.unchanged(rows[part]), device)    # (B, D)
+        new = _moments_of(x, t, np.repeat(np.arange(len(x)), (last - first)[part]))
+        sums = new if sums is None else sums.plus(new)
     return sums
 
 # %% ../nbs/09_linear.ipynb #20bb0051
@@ -235,8 +234,13 @@ def fit_linear(
     set_maps(model, Cca(whole), max(scores, key=scores.get))
     return scores
 
+# %% ../nbs/09_linear.ipynb #20bb0059
+def _rarity(text, width):    # (width,) of the last columns, each 0 or 1 in a caption: the rarer, the larger
+    parts = [text[i:i+4096][:, -width:].float().sum(0) for i in range(0, len(text), 4096)]
+    return torch.log(len(text)/(1 + sum(parts))).clamp(min=0)
+
 # %% ../nbs/09_linear.ipynb #20bb0056
-BESIDE = 3., .3    # shrinkage of images and captions
+BESIDE = 3., 1.    # shrinkage of images and captions
 
 def fit_beside(
     model:RetrievalModel,  # with a linear head next to trained ones, which gets its weights
@@ -244,7 +248,7 @@ def fit_beside(
     device:Device=CPU,     # where the model is
 ):
     "Find the linear head that stands next to trained ones"
-    training = model.training
-    model.eval()
-    set_maps(model, Cca(moments(model, split, device=device)), BESIDE)
+    training, words, text = model.training, model.shape.words, model.linear_heads[1]
+    if words: text.scale[-words:] = _rarity(split.text, words).to(text.scale.device)
+    set_maps(model.eval(), Cca(moments(model, split, device=device)), BESIDE)
     model.train(training)

@@ -11,7 +11,7 @@ import torch
 from fastcore.basics import patch
 from torch import nn
 from .tools.devices import CPU, Device
-from .encoders import ImageEncoder
+from .encoders import ImageEncoder, TextEncoder
 from .features import FrozenPart
 
 # %% ../nbs/06_model.ipynb #fd202e0d
@@ -36,27 +36,32 @@ class Heads(nn.ModuleList):
     def __init__(self,
         heads,         # modules, each (B, W) -> (B, D)
         weights=None,  # what each unit vector is multiplied by; None: 1
+        columns=None,  # slices of what each head reads; None: everything
     ):
         super().__init__(heads)
         self.weights = weights or [1.]*len(self)
+        self.columns = columns or [slice(None)]*len(self)
 
     def forward(self, x):    # (B, W) -> (B, heads*D)
         "Run all of them"
-        units = [nn.functional.normalize(head(x), dim=1) for head in self]
+        units = [nn.functional.normalize(head(x[:, c]), dim=1) for head,c in zip(self, self.columns)]
         return torch.cat([w*unit for w,unit in zip(self.weights, units)], 1)
 
 # %% ../nbs/06_model.ipynb #20aa0602
 class LinearHead(nn.Linear):
     "A linear map of features in several parts, each divided by its length"
     def __init__(self,
-        widths:list,    # of the parts
-        out_width:int,  # of the embeddings
+        widths:list,        # of the parts
+        out_width:int,      # of the embeddings
+        scaled:bool=False,  # multiply each feature by a number of its own first, at first 1
     ):
         super().__init__(sum(widths), out_width)
         self.widths = list(widths)
+        self.scale = nn.Parameter(torch.ones(sum(widths)), requires_grad=False) if scaled else None
 
     def unit(self, x)->torch.Tensor:    # (B, W)
         "Each part divided by its length"
+        if self.scale is not None: x = x*self.scale.to(x.device)
         return torch.cat([nn.functional.normalize(part, dim=1) for part in x.split(self.widths, 1)], 1)
     def forward(self, x): return super().forward(self.unit(x))    # (B, W) -> (B, D)
 
@@ -76,12 +81,22 @@ class Shape:
     learn_temperature: bool = False  # train the temperature of the loss too
     linear: int = 0                  # width of a joint space found by linear algebra; 0: there is none
     linear_share: float = 1.         # how much of the cosine it decides, next to trained heads; 1: all of it
+    words: int = 0                   # width of the bag of words that it reads next to trained heads
     mirror: bool = False             # an image's embedding is the mean over it and its mirror image
 
     @property
     def trained_heads(self)->int:
         "How many heads are trained"
         return 0 if self.linear and self.linear_share == 1 else self.heads
+
+# %% ../nbs/06_model.ipynb #06ab0018
+@patch
+def reader(self:Shape,
+    encoder:TextEncoder,  # as it is
+)->TextEncoder:           # with all that a model of this shape reads
+    "The text encoder as a model of this shape reads it"
+    if self.text_layers: encoder = encoder.with_layers()
+    return encoder.with_words(self.words) if self.words else encoder
 
 # %% ../nbs/06_model.ipynb #06ab0004
 def _same(in_width, out_width):    # a linear map that at first passes on its first inputs, unchanged
@@ -94,18 +109,36 @@ def _text_map(width, shape):    # of the captions' embeddings, trained
     return _same(3*width if shape.text_layers else width, width)
 
 # %% ../nbs/06_model.ipynb #06ab0010
-def _heads(shape, trained, linear):    # one module; the others are functions that make a head of either kind
+def _heads(shape, trained, linear, own, read):    # one module, of heads of both kinds; slices that they read
     if not shape.trained_heads: return linear()
     heads = [trained() for _ in range(shape.heads)]
     if not shape.linear: return heads[0] if len(heads) == 1 else Heads(heads)
-    last = linear().requires_grad_(False)
-    for weight in last.parameters(): nn.init.zeros_(weight)
-    share = shape.linear_share
-    return Heads([*heads, last], [1.]*len(heads) + [(len(heads)*share/(1 - share))**.5])
+    last, n = linear().requires_grad_(False), len(heads)
+    for weights in (last.weight, last.bias): nn.init.zeros_(weights)
+    weight = (n*shape.linear_share/(1 - shape.linear_share))**.5
+    return Heads([*heads, last], [1.]*n + [weight], [own]*n + [read])
 
 # %% ../nbs/06_model.ipynb #06ab0011
 def _mean_of_pairs(emb):    # (2B, D), each image's next to its mirror image's -> (B, D)
     return nn.functional.normalize(emb, dim=1).unflatten(0, (-1, 2)).mean(1)
+
+# %% ../nbs/06_model.ipynb #06ab0016
+def _image_heads(shape, width, out_width, parts):    # `parts`: widths of what a linear head reads
+    def trained(): return ProjectionHead(width, out_width, shape.dropout, shape.hidden)
+    def linear(): return LinearHead(parts, shape.linear)
+    return _heads(shape, trained, linear, slice(width), slice(width, None))
+
+def _text_heads(shape, width):    # of the text embeddings
+    parts = [width]*(3 if shape.text_layers else 1)
+    def trained(): return _text_map(width, shape)
+    def linear(): return LinearHead(parts + [shape.words]*bool(shape.words), shape.linear, bool(shape.words))
+    return _heads(shape, trained, linear, slice(sum(parts)), slice(None))
+
+# %% ../nbs/06_model.ipynb #06ab0017
+def _check_shape(shape):
+    beside = bool(shape.linear and shape.trained_heads)
+    if beside and not shape.train_last: raise ValueError('`linear_share` needs `train_last`')
+    if shape.words and not beside: raise ValueError('`words` needs `linear` next to trained heads')
 
 # %% ../nbs/06_model.ipynb #cf4698c2
 class RetrievalModel(nn.Module):
@@ -117,26 +150,28 @@ class RetrievalModel(nn.Module):
         seed:int=0,            # of the first weights
     ):
         super().__init__()
+        _check_shape(shape)
         widths = [encoder.before, encoder.width] if shape.penultimate else [encoder.width]
         if shape.penultimate: encoder = encoder.with_penultimate()
         self.encoder = encoder.unfrozen(shape.frozen_norm, shape.stages) if shape.train_last else encoder
         self.shape, self.width = shape, shape.trained_heads*text_width + shape.linear
-        text_widths = [text_width]*(3 if shape.text_layers else 1)
-        def head(): return ProjectionHead(encoder.width, text_width, shape.dropout, shape.hidden)
+        self.pretrained = None    # the last stage as a linear head next to trained ones reads it
+        if shape.linear and shape.trained_heads:
+            self.pretrained = encoder.with_peaks().unfrozen(True, shape.stages).requires_grad_(False)
+            widths.append(encoder.last_width)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.head = _heads(shape, head, lambda: LinearHead(widths, shape.linear))
-            self.text = _heads(shape, lambda: _text_map(text_width, shape),
-                               lambda: LinearHead(text_widths, shape.linear))
+            self.head = _image_heads(shape, encoder.width, text_width, widths)
+        self.text = _text_heads(shape, text_width)
         self.temperature_shift = nn.Parameter(torch.zeros(())) if shape.learn_temperature else None
 
-    def forward(self, pixels):         # (B, 3, H, W) -> (B, width)
+    def forward(self, pixels):         # (B, 3, H, W) -> (B, D)
         "Embed images"
-        if not self.shape.mirror: return self.head(self.encoder(pixels))
-        both = torch.stack([pixels, pixels.flip(3)], 1)                      # (B, 2, 3, H, W)
-        features = self.encoder(both.flatten(0, 1)).unflatten(0, (-1, 2))    # (B, 2, width)
-        if not self.shape.train_last: return self.head(features.mean(1))
-        return _mean_of_pairs(self.head(features.flatten(0, 1)))
+        if self.shape.mirror: pixels = torch.stack([pixels, pixels.flip(3)], 1).flatten(0, 1)    # (2B, ...)
+        x = self.encoder.early(pixels) if self.encoder.last_is_trained else self.encoder(pixels)
+        if not self.shape.mirror: return self.head(self.features(x))
+        if not self.shape.train_last: return self.head(x.unflatten(0, (-1, 2)).mean(1))
+        return _mean_of_pairs(self.head(self.features(x)))
 
 # %% ../nbs/06_model.ipynb #4b8e07d3
 @patch
@@ -148,25 +183,34 @@ def frozen(self:RetrievalModel,
 
 # %% ../nbs/06_model.ipynb #06ab0006
 @patch
+def linear_features(self:RetrievalModel,
+    x:torch.Tensor,  # (B, C, h, w) of the frozen stages
+)->torch.Tensor:     # (B, W)
+    "What a linear head next to trained ones reads; zeros in training, which has no use for it"
+    if self.training: return x.new_zeros(len(x), self.pretrained.width)
+    with torch.no_grad(): return self.pretrained.pool(x)
+
+@patch
 def features(self:RetrievalModel,
-    x:torch.Tensor,     # (B, width) features, or (B, C, h, w) of the frozen stages; on the device
-    device:Device=CPU,  # where to compute
-)->torch.Tensor:        # (B, width)
-    "What the heads get"
+    x:torch.Tensor,  # (B, width) features, or (B, C, h, w) of the frozen stages
+)->torch.Tensor:     # (B, W)
+    "What the heads read"
     if not self.encoder.last_is_trained: return x.float()
-    with device.autocast():
-        return self.encoder.pool(x.float().contiguous(memory_format=torch.channels_last))
+    x = x.float().contiguous(memory_format=torch.channels_last)
+    own = self.encoder.pool(x)
+    return own if self.pretrained is None else torch.cat([own, self.linear_features(x)], 1)
 
 # %% ../nbs/06_model.ipynb #06ab0012
 @patch
 def trained(self:RetrievalModel,
-    x:torch.Tensor,     # (B, ...) as `features` takes it, or (B, 2, ...) with mirror images
+    x:torch.Tensor,     # (B, ...) as for `features`, or (B, 2, ...) with mirror images; on the device
     device:Device=CPU,  # where to compute
 )->torch.Tensor:        # (B, D)
     "Run the part that training changes"
     if x.dim() == 5: return _mean_of_pairs(self.trained(x.flatten(0, 1), device))
     if x.dim() == 3: x = x.mean(1)    # of frozen features
-    return self.head(self.features(x, device))
+    with device.autocast(): features = self.features(x)
+    return self.head(features)
 
 # %% ../nbs/06_model.ipynb #38ae5e58
 @patch

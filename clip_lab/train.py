@@ -448,12 +448,9 @@ def finish_epoch(self:Training,
     train_loss:float,  # from `train_epoch`
 ):
     "Validate, and write down what the epoch has brought"
-    closing = bool(self.model.shape.linear) and self.epoch == self.experiment.epochs
     with self.averages():
-        if closing: fit_beside(self.model, self.splits['train'], self.device)
         row = dict(epoch=self.epoch, train_loss=train_loss) | self.validate()
-        least = min((h['val_loss'] for h in self.history), default=math.inf)
-        if is_first() and (closing or row['val_loss'] <= least):
+        if is_first() and row['val_loss'] <= min((h['val_loss'] for h in self.history), default=math.inf):
             self.best = {k: v.detach().cpu().clone() for k,v in self.model.trained_state().items()}
     self.history.append(row | dict(lr=self.lr, seconds=self.count_time()))
     if is_first(): self.run.write('history', pd.DataFrame(self.history), index=False)
@@ -472,6 +469,8 @@ def train(
     micro_batch:int=0,      # pairs computed at once, to save memory; 0: the whole batch
 )->pd.DataFrame:            # one row per epoch
     "Train an experiment, from the last checkpoint if there is one"
+    if model.pretrained is not None and not Run(folder).has('checkpoint'):
+        fit_beside(model.to(device.name), splits['train'], device)
     run = Training(experiment, model, splits, folder, device, save_every, micro_batch)
     n, epochs = len(splits['train'].text), epochs or experiment.epochs
     if not run.load():

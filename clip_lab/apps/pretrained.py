@@ -86,7 +86,7 @@ class ClipLab:
         self.transform = ImageTransform(config['image_size'], encoder.mean, encoder.std)
         self.text_encoder = _encoder('text_encoder', load_text_encoder, config['text_encoder'], text_encoder)
         width, shape = self.text_encoder.width, Shape(**config['shape'])
-        if shape.text_layers: self.text_encoder = self.text_encoder.with_layers()
+        self.text_encoder = shape.reader(self.text_encoder)
         model = RetrievalModel(encoder, width, shape).load_trained_state(state)
         self.model = model.to(self.device.name).eval()
         self.frozen = model.frozen(self.device)

@@ -30,7 +30,7 @@ from ..encoders import load_image_encoder, load_text_encoder, TextEncoder
 from ..features import (
     FrozenPart, image_features, image_inputs, KeptInputs, sentence_embeddings, Split, text_embeddings,
     view_features, ViewInputs)
-from ..model import RetrievalModel
+from ..model import RetrievalModel, Shape
 from ..metrics import PROTOCOLS
 from ..experiments import Experiment, experiment_of
 from ..train import load_epochs, train, train_linear
@@ -135,11 +135,10 @@ def open_lab(
 # %% ../../nbs/apps/workflow.ipynb #57b402d4
 def text_reader(
     lab:Lab,      # what the experiments share
-    layers:bool,  # with two earlier layers of the encoder
+    shape:Shape,  # of a model
 )->TextEncoder:
     "The text encoder as an experiment reads it"
-    encoder = load_text_encoder(lab.preset.text_encoder)
-    return encoder.with_layers() if layers else encoder
+    return shape.reader(load_text_encoder(lab.preset.text_encoder))
 
 # %% ../../nbs/apps/workflow.ipynb #483dcedf
 def build(
@@ -150,8 +149,8 @@ def build(
     encoder = load_image_encoder(lab.preset.image_encoder)
     model = RetrievalModel(encoder, lab.text['val'].shape[1], experiment.model, experiment.seed)
     frozen, text = model.frozen(lab.device), lab.text
-    if experiment.model.text_layers:
-        reader = text_reader(lab, True)
+    if experiment.model.text_layers or experiment.model.words:
+        reader = text_reader(lab, experiment.model)
         text = {split: text_embeddings(d, reader, lab.cache, lab.device, force=lab.force, together=True)
                 for split,d in lab.data.items()}
     def inputs(split):
@@ -350,7 +349,7 @@ def _analysis(lab, run, model, image_emb, text_emb, ranks):    # writes tables; 
 
 # %% ../../nbs/apps/workflow.ipynb #3c1e0a07
 def _analysis_of_truth(lab, run, model, image_emb, truth):    # the same, where it is known what images show
-    reader = text_reader(lab, model.shape.text_layers)
+    reader = text_reader(lab, model.shape)
     def embed(sentences):    # (S, D)
         return model.texts(sentence_embeddings(sentences, reader, lab.cache, lab.device))[:]
     classes = class_embeddings(list(THINGS), embed)
@@ -549,4 +548,4 @@ def for_benchmark(
     "A trained experiment as `clip_benchmark` wants it"
     model, _ = load_trained(lab, experiment)
     size = experiment.data.enlarged(lab.preset.size)
-    return ForBenchmark(model, text_reader(lab, experiment.model.text_layers), size)
+    return ForBenchmark(model, text_reader(lab, experiment.model), size)

@@ -46,6 +46,9 @@ LADDER = [
     ('four cropped and mirrored views', dict(views=4)),
     ('last stage trained', dict(train_last=True, frozen_norm=True)),
     ('images enlarged by 1.43', dict(zoom=1.43)),
+    ('closed form next to the heads', dict(linear=320, linear_share=.5)),
+    ('a bag of words in the closed form', dict(words=2048)),
+    ('mean over an image and its mirror image', dict(mirror=True)),
 ]
 
 # %% ../../nbs/studies/ablation.ipynb #ab1a0001
