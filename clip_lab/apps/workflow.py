@@ -310,7 +310,7 @@ def make_bank(
     "Embed a draw of the training set, without augmentation"
     data = lab.data['train']
     few = choose_subset(data, min(BANK_IMAGES, len(np.unique(data.image_of_text))))
-    text = text_embeddings(few, text_reader(lab, model.shape.text_layers), lab.cache, lab.device)
+    text = text_embeddings(few, text_reader(lab, model.shape), lab.cache, lab.device)
     views = 0 if experiment.data.views else None    # what is in the cache already
     frozen, temperature = model.frozen(lab.device), float(model.temperature(experiment.temperature))
     inputs = _inputs(lab, experiment, few, model.encoder, frozen, views=views, together=False)
