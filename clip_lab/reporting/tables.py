@@ -171,7 +171,8 @@ def transcript(
     for protocol in REPORTED:
         if protocol not in metrics: continue
         found = metrics[protocol]
-        lines += ['', f'{NAMES[protocol]}: {describe(protocol, metrics)}', f"  ({found['ties']})"]
+        what = textwrap.wrap(f'{NAMES[protocol]}: {describe(protocol, metrics)}', 120, subsequent_indent='  ')
+        lines += ['', *what, f"  ({found['ties']})"]
         for direction in DIRECTIONS: lines += _direction_lines(found, direction)
         spread = ' ({:.1f}-{:.1f})'.format(*found['interval']['mR']) if 'interval' in found else ''
         lines.append(f"  mR {found['mR']:.2f} %{spread}, rsum {found['rsum']:.1f}")
