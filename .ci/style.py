@@ -1,9 +1,9 @@
-"""Lines of at most 110 characters and one statement on each, in all code cells; and what a numbered module may import.
-Says where it is not so."""
+"""Lines of at most 110 characters and one statement on each, in all code cells; exported cells of at most 40 lines;
+no progress bar in what notebooks have printed; and what a numbered module may import. Says where it is not so."""
 import io, json, re, sys, tokenize
 from pathlib import Path
 
-TOP, WIDTH = Path(__file__).resolve().parent.parent, 110
+TOP, WIDTH, HEIGHT = Path(__file__).resolve().parent.parent, 110, 40
 
 def cells_of(file):
     "(id, source) of each code cell, without lines for the shell and without a semicolon that only hides an output"
@@ -15,10 +15,18 @@ def cells_of(file):
 def faults(name, source):
     "What is wrong with a piece of code, a line each"
     found = [f'{name}, line {i}: {len(l)} characters' for i,l in enumerate(source.split('\n'), 1) if len(l) > WIDTH]
+    height = sum(bool(l.strip()) for l in source.split('\n'))
+    if source.startswith('#| export') and height > HEIGHT: found.append(f'{name}: {height} lines')
     for token in tokenize.generate_tokens(io.StringIO(source + '\n').readline):
         two = token.type == tokenize.OP and token.string == ';'
         if two: found.append(f'{name}, line {token.start[0]}: two statements')
     return found
+
+def bars_in(file):
+    "Cells of a notebook that have kept a progress bar"
+    for cell in json.loads(file.read_text())['cells']:
+        printed = ''.join(''.join(o.get('text', '')) for o in cell.get('outputs', []))
+        if '\r' in printed or 'it/s]' in printed: yield f"{file.relative_to(TOP)}, cell {cell['id']}: a progress bar"
 
 def imported(file):
     "Modules of the package that the exported cells of a notebook import"
@@ -40,6 +48,7 @@ def main():
     pieces = [(f'{f.relative_to(TOP)}, cell {i}', source) for f in notebooks for i,source in cells_of(f)]
     numbered = [f for f in notebooks if f.parent.name == 'nbs' and f.name[0].isdigit()]
     found = [fault for name,source in pieces for fault in faults(name, source)] + import_faults(numbered)
+    found += [bar for f in notebooks for bar in bars_in(f)]
     print('\n'.join(found) or f'{len(pieces):,} code cells in {len(notebooks)} notebooks: in style')
     return int(bool(found))
 

@@ -10,12 +10,11 @@ __all__ = ['SHARES', 'FOLDS', 'CHOICE_IMAGES', 'FEWEST_IMAGES', 'BESIDE', 'mean_
 # %% ../nbs/09_linear.ipynb #20bb0004
 from typing import NamedTuple
 import numpy as np, torch
-from torch.nn import functional as F
 from .tools.devices import CPU, Device, on_device
 from .tools.files import LabError
 from .features import Split
+from .model import RetrievalModel
 from .metrics import retrieval_ranks
-from .model import LinearHead, RetrievalModel
 
 # %% ../nbs/09_linear.ipynb #20bb0008
 def mean_captions(
@@ -213,6 +212,15 @@ def choose_shares(
     best = max(scores, key=scores.get)[0]
     return scores | {(best, b): score(best, b) for b in SHARES if b != .3}
 
+# %% ../nbs/09_linear.ipynb #20cc0040
+def _usable_moments(model, split, device=CPU):    # of all images; refused where no map can be found
+    sums = moments(model, split, device=device)
+    if not all(v.isfinite().all() for v in sums):
+        raise LabError('`linear`: features or captions hold NaN or infinite values; encode them with `force`')
+    if min(sums.spreads()) < 1e-5:
+        raise LabError('`linear`: the features of all images, or all captions, are all the same')
+    return sums
+
 # %% ../nbs/09_linear.ipynb #20bb0043
 FEWEST_IMAGES = 6    # two for each part of the cross-validation
 
@@ -225,11 +233,7 @@ def fit_linear(
     n = len(np.unique(split.image_of_text))
     if n < FEWEST_IMAGES:
         raise LabError(f'{n} training images with captions: `linear` needs at least {FEWEST_IMAGES}')
-    whole = moments(model, split)
-    if not all(v.isfinite().all() for v in whole):
-        raise LabError('`linear`: features or captions hold NaN or infinite values; encode them with `force`')
-    if min(whole.spreads()) < 1e-5:
-        raise LabError('`linear`: the features of all images, or all captions, are all the same')
+    whole = _usable_moments(model, split)
     scores = choose_shares(model, split, seed=seed)
     set_maps(model, Cca(whole), max(scores, key=scores.get))
     return scores
@@ -250,5 +254,5 @@ def fit_beside(
     "Find the linear head that stands next to trained ones"
     training, words, text = model.training, model.shape.words, model.linear_heads[1]
     if words: text.scale[-words:] = _rarity(split.text, words).to(text.scale.device)
-    set_maps(model.eval(), Cca(moments(model, split, device=device)), BESIDE)
+    set_maps(model.eval(), Cca(_usable_moments(model, split, device)), BESIDE)
     model.train(training)

@@ -232,6 +232,14 @@ def take_average(self:Training):
         if now.is_floating_point(): average.lerp_(now, 1 - kept)
         else: average.copy_(now)
 
+# %% ../nbs/11_train.ipynb #20cc0043
+@patch
+def find_linear_head(self:Training):
+    "Find the linear head in closed form"
+    fit_beside(self.model, self.splits['train'], self.device)
+    found = self.model.trained_state()
+    for k,average in self.averaged.items(): average.copy_(found[k])
+
 # %% ../nbs/11_train.ipynb #10ab0010
 @patch
 @contextmanager
@@ -469,12 +477,11 @@ def train(
     micro_batch:int=0,      # pairs computed at once, to save memory; 0: the whole batch
 )->pd.DataFrame:            # one row per epoch
     "Train an experiment, from the last checkpoint if there is one"
-    if model.pretrained is not None and not Run(folder).has('checkpoint'):
-        fit_beside(model.to(device.name), splits['train'], device)
     run = Training(experiment, model, splits, folder, device, save_every, micro_batch)
     n, epochs = len(splits['train'].text), epochs or experiment.epochs
     if not run.load():
         torch.manual_seed(experiment.seed)
+        if model.pretrained is not None: run.find_linear_head()
         watched = embed_images(model, splits['val'].inputs, device, rows=run.watched_rows(), together=True)
         run.watched['0'] = watched.half().cpu()
     wait_for_all()                                        # nobody writes before everybody has read

@@ -11,6 +11,7 @@ __all__ = ['HUB_METHODS', 'BANK_IMAGES', 'BANK_CAPTIONS', 'FEWEST_IN_BANK', 'tim
 import math
 from typing import NamedTuple
 import numpy as np, pandas as pd, torch
+from fastcore.basics import patch
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from torch.nn import functional as F
@@ -47,6 +48,7 @@ def _soft_constants(parts, temperature):    # parts: cosines (b, G) -> (G,)
         n += len(cosines)
     return temperature*(total - math.log(n))
 
+# %% ../../nbs/analysis/hubs.ipynb #20cc0030
 def _nearest_constants(parts, temperature, k=128, share=.75):    # as above; the temperature is not needed
     best = None    # (k, G)
     for cosines in parts:
@@ -104,18 +106,28 @@ class Bank(NamedTuple):
     images: torch.Tensor      # (C, D)
     temperature: float        # that the model was trained with
 
-    def is_large_enough(self)->bool:
-        "Whether hub correction does more good than harm with it"
-        return min(len(self.captions), len(self.images)) >= FEWEST_IN_BANK
-    def too_small(self)->str:
-        "Why it is refused, in words"
-        return (f'{len(self.captions):,} captions and {len(self.images):,} images of the training set '
-                f'are not enough (at least {FEWEST_IN_BANK} of each)')
-    def part(self, n:int, seed:int=0)->'Bank':
-        "At most n captions and n images of it, drawn at random"
-        rng = np.random.default_rng(seed)
-        rows = [np.sort(rng.permutation(len(x))[:n]) for x in self[:2]]
-        return Bank(self.captions[rows[0]], self.images[rows[1]], self.temperature)
+# %% ../../nbs/analysis/hubs.ipynb #20cc0031
+@patch
+def is_large_enough(self:Bank)->bool:
+    "Whether hub correction does more good than harm with it"
+    return min(len(self.captions), len(self.images)) >= FEWEST_IN_BANK
+
+@patch
+def too_small(self:Bank)->str:
+    "Why it is refused, in words"
+    return (f'{len(self.captions):,} captions and {len(self.images):,} images of the training set '
+            f'are not enough (at least {FEWEST_IN_BANK} of each)')
+
+# %% ../../nbs/analysis/hubs.ipynb #20cc0032
+@patch
+def part(self:Bank,
+    n:int,       # captions and images, at most
+    seed:int=0,  # of the draw
+)->Bank:
+    "A part of it, drawn at random"
+    rng = np.random.default_rng(seed)
+    rows = [np.sort(rng.permutation(len(x))[:n]) for x in (self.captions, self.images)]
+    return Bank(self.captions[rows[0]], self.images[rows[1]], self.temperature)
 
 # %% ../../nbs/analysis/hubs.ipynb #20cc0017
 def bank_of(
@@ -139,6 +151,7 @@ def save_bank(
     "Keep a bank with a run"
     run.write('bank', dict(captions=bank.captions, images=bank.images), dict(temperature=bank.temperature))
 
+# %% ../../nbs/analysis/hubs.ipynb #20cc0033
 def load_bank(
     run:Run,    # that has been evaluated
 )->Bank:        # None if it has none
@@ -148,33 +161,38 @@ def load_bank(
     return Bank(tensors['captions'], tensors['images'], note['temperature'])
 
 # %% ../../nbs/analysis/hubs.ipynb #20cc001c
+def _corrected(image_emb, text_emb, bank, method):    # as `correct`, whatever the size of the bank
+    sides = (image_emb, bank.captions, True), (text_emb, bank.images, False)
+    return [Corrected(x, hub_constants(x, other, bank.temperature, method), of_images)
+            for x,other,of_images in sides]
+
 def correct(
     image_emb,                      # (M, D)
     text_emb,                       # (N, D) captions, of any length
     bank:Bank,                      # of the training set
     method:str='inverted softmax',  # a key of `HUB_METHODS`
-):                                  # `Corrected` images (M, D+4) and captions (N, D+4)
+)->list:                            # `Corrected` images (M, D+4) and captions (N, D+4)
     "Images and captions with what their hubs are corrected by"
-    if not bank.is_large_enough():
-        raise LabError(f'`bank`: {bank.too_small()}')
-    sides = (image_emb, bank.captions, True), (text_emb, bank.images, False)
-    return [Corrected(x, hub_constants(x, other, bank.temperature, method), of_images)
-            for x,other,of_images in sides]
+    if not bank.is_large_enough(): raise LabError(f'`bank`: {bank.too_small()}')
+    return _corrected(image_emb, text_emb, bank, method)
 
+# %% ../../nbs/analysis/hubs.ipynb #20cc0034
 def hub_metrics(
-    image_emb:torch.Tensor,         # (M, D)
-    text_emb,                       # (N, D) captions, of any length
-    data:CaptionDataset,            # the images and captions
-    bank:Bank,                      # of the training set
-    method:str='inverted softmax',  # a key of `HUB_METHODS`
-):                                  # as from `measure`
+    images:Corrected,     # (M, D+4) from `correct`
+    captions:Corrected,   # (N, D+4)
+    data:CaptionDataset,  # the images and captions
+    bank:Bank,            # that they were corrected by
+):                        # as from `measure`
     "Metrics of the unique protocol with hub correction"
-    images, captions = correct(image_emb, text_emb, bank, method)
     metrics, ranks = measure(images[:], captions, data)
     size = dict(captions=len(bank.captions), images=len(bank.images))
-    return metrics | dict(bank=size | dict(method=method, temperature=bank.temperature)), ranks
+    return metrics | dict(bank=size | dict(method='inverted softmax', temperature=bank.temperature)), ranks
 
 # %% ../../nbs/analysis/hubs.ipynb #20cc0021
+def _recalls(images, captions, data):    # mean of R@1, 5 and 10, of each direction
+    found, _ = measure(images, captions, data)
+    return [np.mean([found[f'{direction}_R@{k}'] for k in KS]) for direction in DIRECTIONS]
+
 def gain_by_size(
     image_emb:torch.Tensor,  # (M, D)
     text_emb,                # (N, D) captions, of any length
@@ -184,16 +202,12 @@ def gain_by_size(
     seeds:int=3,             # draws of each size
 )->pd.DataFrame:             # a row per size: recall in both directions, in points above plain cosine
     "What banks of several sizes earn"
-    def recalls(images, captions):
-        found = measure(images, captions, data)[0]
-        return [np.mean([found[f'{direction}_R@{k}'] for k in KS]) for direction in DIRECTIONS]
-    def corrected(bank):
-        constants = hub_constants(image_emb, bank.captions, bank.temperature)
-        others = hub_constants(text_emb, bank.images, bank.temperature)
-        return recalls(Corrected(image_emb, constants, True)[:], Corrected(text_emb, others, False))
-    rows = [np.mean([corrected(bank.part(n, seed)) for seed in range(seeds)], 0) for n in sizes]
+    def recalls(part):
+        images, captions = _corrected(image_emb, text_emb, part, 'inverted softmax')
+        return _recalls(images[:], captions, data)
+    rows = [np.mean([recalls(bank.part(n, seed)) for seed in range(seeds)], 0) for n in sizes]
     table = pd.DataFrame(rows, pd.Index(sizes, name='size'), list(DIRECTIONS.values()))
-    return table - recalls(image_emb, text_emb)
+    return table - _recalls(image_emb, text_emb, data)
 
 # %% ../../nbs/analysis/hubs.ipynb #20cc0024
 def hubness(
@@ -207,6 +221,7 @@ def hubness(
     return dict(k=k, skewness=skew, mean=float(counts.mean()), most=int(counts.max()),
                 never=100*float((counts == 0).mean())), counts
 
+# %% ../../nbs/analysis/hubs.ipynb #20cc0035
 def hubs_in_words(
     plain:dict,           # from `hubness`
     corrected:dict=None,  # the same with hub correction, if there is a bank
@@ -219,6 +234,15 @@ def hubs_in_words(
                    'are never found (skewness {skewness:.2f}).').format(**corrected)
 
 # %% ../../nbs/analysis/hubs.ipynb #20cc0026
+def _counts_histogram(ax, counts, corrected):
+    bins = np.linspace(0, counts.max() + 1, 60)
+    ax.hist(counts, bins, color=GREY, alpha=.7, label='cosine')
+    if corrected is not None:
+        ax.hist(corrected, bins, color=BLUE, histtype='step', lw=1.5, label='with hub correction')
+    ax.set(xlabel='captions that an image is among the ten nearest of', ylabel='images')
+    ax.legend()
+
+# %% ../../nbs/analysis/hubs.ipynb #20cc0036
 @rc_context(STYLE)
 def hubs_figure(
     data:CaptionDataset,        # the images
@@ -230,12 +254,7 @@ def hubs_figure(
     "How often images are found, and the ones that are found most"
     fig, axes = figure(8.5, 3.8, title, 2, shown, height_ratios=(1.3, 1))
     for ax in axes[0]: ax.remove()
-    above, bins = fig.add_subplot(axes[0, 0].get_gridspec()[0, :]), np.linspace(0, counts.max() + 1, 60)
-    above.hist(counts, bins, color=GREY, alpha=.7, label='cosine')
-    if corrected is not None:
-        above.hist(corrected, bins, color=BLUE, histtype='step', lw=1.5, label='with hub correction')
-    above.set(xlabel='captions that an image is among the ten nearest of', ylabel='images')
-    above.legend()
+    _counts_histogram(fig.add_subplot(axes[0, 0].get_gridspec()[0, :]), counts, corrected)
     for ax in axes[1]: ax.axis('off')
     for ax,i in zip(axes[1], np.argsort(-counts, kind='stable')[:shown]):
         after = '' if corrected is None else f', corrected {corrected[i]:,}'

@@ -38,6 +38,8 @@ from ..evaluate import (
     TESTS, as_published, choose_candidates, choose_queries, evaluate, measure, queries_like, save_ranks)
 from ..visualize import (
     best_typical_worst, classification_chart, loss_curves, top_captions, top_retrievals, try_figure)
+
+# %% ../../nbs/apps/workflow.ipynb #20cc0044
 from .. import __version__
 from ..analysis.browse import answers, save_answers
 from ..analysis.comparison import clip_embeddings, ForBenchmark, load_clip
@@ -311,27 +313,27 @@ def make_bank(
     data = lab.data['train']
     few = choose_subset(data, min(BANK_IMAGES, len(np.unique(data.image_of_text))))
     text = text_embeddings(few, text_reader(lab, model.shape), lab.cache, lab.device)
-    views = 0 if experiment.data.views else None    # what is in the cache already
+    views = 0 if experiment.data.views else None    # in the cache already, without mirror images
     frozen, temperature = model.frozen(lab.device), float(model.temperature(experiment.temperature))
     inputs = _inputs(lab, experiment, few, model.encoder, frozen, views=views, together=False)
     return bank_of(model, Split(inputs, text), temperature, lab.device)
 
 # %% ../../nbs/apps/workflow.ipynb #20cc0103
-# numbers of hubness, how often each image is found (M,), the same with hub correction if there is a bank
-def _hubs(run, image_emb, text_emb):
+# numbers of hubness, how often each image is found (M,), the same with hub correction if there is one
+def _hubs(image_emb, text_emb, corrected):    # from `correct`, or None
     plain, often = hubness(image_emb, text_emb)
-    bank = load_bank(run)
-    if bank is None: return dict(plain=plain), often, None
-    better, corrected = hubness(*correct(image_emb, text_emb, bank))
-    return dict(plain=plain, corrected=better), often, corrected
+    if corrected is None: return dict(plain=plain), often, None
+    better, less_often = hubness(*corrected)
+    return dict(plain=plain, corrected=better), often, less_often
 
 # %% ../../nbs/apps/workflow.ipynb #4c8d5e13
-def _analysis(lab, run, model, image_emb, text_emb, ranks):    # writes tables; title -> function that draws
+# writes tables; title -> function that draws
+def _analysis(lab, run, model, image_emb, text_emb, ranks, corrected):
     name, data = run.name, lab.data[lab.held_out]
     table = slice_table(ranks['t2i'], data.image_of_text, slices_of(data))
     run.write('slices', table)
     space, *cosines = geometry(image_emb, text_emb, data.image_of_text)
-    found, often, corrected = _hubs(run, image_emb, text_emb)
+    found, often, less_often = _hubs(image_emb, text_emb, corrected)
     run.write('geometry', space | dict(hubs=found, words=in_words(space) | dict(hubs=hubs_in_words(**found))))
     save_answers(run, data, answers(data, image_emb, text_emb))
     captions, labels = best_typical_worst(ranks['t2i'])
@@ -345,7 +347,7 @@ def _analysis(lab, run, model, image_emb, text_emb, ranks):    # writes tables; 
         picture_queries=lambda: top_captions(
             data, image_emb, text_emb, images, f'{name}: images {which}', labels=image_labels),
         geometry=lambda: geometry_figure(space, *cosines, f'{name}: cosines'),
-        hubs=lambda: hubs_figure(data, often, corrected, f'{name}: how often an image is found'))
+        hubs=lambda: hubs_figure(data, often, less_often, f'{name}: how often an image is found'))
 
 # %% ../../nbs/apps/workflow.ipynb #3c1e0a07
 def _analysis_of_truth(lab, run, model, image_emb, truth):    # the same, where it is known what images show
@@ -394,16 +396,17 @@ def with_hub_correction(
     split:Split,             # the held-out images and captions
     metrics:dict,            # from `evaluate`; gets 'unique_hub'
     ranks:dict,              # from `evaluate`; gets 'unique_hub'
-):
-    "Keep a bank with the run, and measure with hub correction if it is large enough"
+)->list:                     # from `correct`; None if the bank is too small
+    "Keep a bank with the run, and measure with hub correction"
     start, bank = time.perf_counter(), make_bank(lab, experiment, model)
     if not bank.is_large_enough():
         print(f'{experiment.name}: without hub correction; {bank.too_small()}\n')
-        return
+        return None
     save_bank(lab.run(experiment.name), bank)
-    found = hub_metrics(image_emb, model.texts(split.text), split.inputs.data, bank)
-    metrics['unique_hub'], ranks['unique_hub'] = found
+    corrected = correct(image_emb, model.texts(split.text), bank)
+    metrics['unique_hub'], ranks['unique_hub'] = hub_metrics(*corrected, split.inputs.data, bank)
     metrics['seconds']['hub correction'] = round(time.perf_counter() - start, 3)
+    return corrected
 
 # %% ../../nbs/apps/workflow.ipynb #7969e61b
 def karpathy_test(
@@ -424,8 +427,9 @@ def evaluate_experiment(
 ):
     "Measure a trained experiment, print the transcript, draw its figures"
     name, run, data = experiment.name, lab.run(experiment.name), lab.data[lab.held_out]
-    metrics, image_emb, ranks = evaluate(name, model, splits[lab.held_out], lab.device, karpathy_test(lab))
-    with_hub_correction(lab, experiment, model, image_emb, splits[lab.held_out], metrics, ranks)
+    held_out = splits[lab.held_out]
+    metrics, image_emb, ranks = evaluate(name, model, held_out, lab.device, karpathy_test(lab))
+    corrected = with_hub_correction(lab, experiment, model, image_emb, held_out, metrics, ranks)
     history = run.read('history')
     metrics['seconds']['train'] = round(history.seconds.sum(), 1)
     text = transcript(metrics)
@@ -435,7 +439,7 @@ def evaluate_experiment(
     run.write_held_out(lab.held_out, data)
     run.write('metrics', metrics)    # before anything is drawn
     if not lab.drawn: return
-    text_emb = model.texts(splits[lab.held_out].text)    # (N, D)
+    text_emb = model.texts(held_out.text)    # (N, D)
     temperature, candidates = float(model.temperature(experiment.temperature)), choose_candidates(data)
     shares = f'{name}: zero-shot classification'
     figures = dict(
@@ -445,7 +449,7 @@ def evaluate_experiment(
         classification=lambda: classification_chart(
             data, image_emb, text_emb, candidates, shares, temperature),
         transcript=lambda: transcript_figure(text, f'{name}: evaluation'))
-    figures |= _analysis(lab, run, model, image_emb, text_emb, ranks['unique'])
+    figures |= _analysis(lab, run, model, image_emb, text_emb, ranks['unique'], corrected)
     truth = ground_truth(data)
     if truth: figures |= _analysis_of_truth(lab, run, model, image_emb, truth)
     figures |= _space_figures(lab, run, model, splits)
