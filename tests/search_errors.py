@@ -1,10 +1,13 @@
-"""Measure how often the line of a search is wrong: python tests/search_errors.py RUN [RUN ...] [--images FOLDER] [--out FILE]
+"""Measure how often the line of a search is wrong:
+python tests/search_errors.py RUN [RUN ...] [--images FOLDER] [--out FILE]
 
-RUN is the folder of a run; FOLDER holds captioned images, by default the run's own held-out ones. Two kinds of query are asked:
-  things     'a dog': on scenes for each thing, on other images for the nouns below (an image shows what its captions mention)
+RUN is the folder of a run; FOLDER holds captioned images, by default the run's own held-out ones.
+Two kinds of query are asked:
+  things     'a dog': on scenes for each thing, on other images for the nouns below, which captions mention
   sentences  one caption of each image
 each once with everything that shows it taken out of the folder (absent), once with it (present).
-On scenes what an image shows is known exactly; elsewhere other images may show it too, so that errors on absent sentences are counted too high."""
+On scenes what an image shows is known exactly. Elsewhere other images may show it too, so that errors
+on absent sentences are counted too high."""
 import argparse, json, re
 from pathlib import Path
 import numpy as np, torch
@@ -16,17 +19,20 @@ from clip_lab.data import read_split
 from clip_lab.scenes import ground_truth, THINGS
 from clip_lab.tools.run import Run
 
-NOUNS = '''dog beach snow ball bicycle|bike water horse car grass skateboard mountain guitar camera bus boat pool helmet soccer football tree bench motorcycle|motorbike kayak
-umbrella surfboard|surfer climber slide swing frisbee trampoline bird sheep tent fountain hat sunglasses wheelchair ladder train violin river hockey basketball stick rope
-balloon wagon flag race|racing street sand rock'''.split()
+NOUNS = '''
+dog beach snow ball bicycle|bike water horse car grass skateboard mountain guitar camera bus boat pool
+helmet soccer football tree bench motorcycle|motorbike kayak umbrella surfboard|surfer climber slide
+swing frisbee trampoline bird sheep tent fountain hat sunglasses wheelchair ladder train violin river
+hockey basketball stick rope balloon wagon flag race|racing street sand rock'''.split()
 
 def what_they_show(data):
-    "Queries for things; for each whether an image shows it, and whether it may be in the folder when the thing is absent (T, M)"
+    "Queries for things; for each whether an image shows it, and whether it shows it anywhere (T, M)"
     truth = ground_truth(data)
     if truth:
         def named(kinds): return [{o['name'] for kind in kinds for o in scene[kind]} for scene in truth]
         shown, somewhere = named(['objects']), named(['objects', 'distractors'])
-        return list(THINGS), *(np.array([[n in s for s in sets] for n in THINGS]) for sets in (shown, somewhere))
+        def table(sets): return np.array([[n in s for s in sets] for n in THINGS])
+        return list(THINGS), table(shown), table(somewhere)
     said = [[] for _ in data.file_names]
     for row, caption in zip(data.image_of_text, data.captions): said[row].append(caption.lower())
     shown = np.array([[bool(re.search(rf'\b({n})(s|es)?\b', ' '.join(s))) for s in said] for n in NOUNS])
@@ -57,7 +63,7 @@ def measure(run, folder=None):
                  sentences=(model.embed_texts([data.captions[i] for i in first]), own, ~alike))
     found = dict(bank=len(bank.captions), errors={}, banks={}, roc={})
     for size in (1000, 300, 100):
-        some = np.linspace(0, len(images) - 1, size).astype(int) if size < len(images) else np.arange(len(images))
+        some = np.linspace(0, len(images) - 1, min(size, len(images))).astype(int)
         for captions in (10_000, 2000, 1000, 500, 200):
             if captions != 10_000 and (size < 1000 or captions > len(bank.captions)): continue
             lines, draws = {}, 1 if captions == 10_000 else 5
@@ -67,8 +73,9 @@ def measure(run, folder=None):
                 line = line_of(images[some], hubs, part.captions)
                 for kind, (query, there, gone) in asked.items():
                     held = there[:, some].any(1)
-                    scores = (F.normalize(query[held], dim=1) @ F.normalize(images[some], dim=1).T - hubs.T).numpy()
-                    lines.setdefault(kind, []).append(rates(scores, line, there[held][:, some], gone[held][:, some]))
+                    cosines = F.normalize(query[held], dim=1) @ F.normalize(images[some], dim=1).T
+                    right = there[held][:, some], gone[held][:, some]
+                    lines.setdefault(kind, []).append(rates((cosines - hubs.T).numpy(), line, *right))
             means = {kind: np.mean(x, 0).round(3).tolist() for kind, x in lines.items()}
             if captions == 10_000: found['errors'][len(some)] = means
             if size == 1000: found['banks'][min(captions, len(bank.captions))] = means
@@ -76,23 +83,35 @@ def measure(run, folder=None):
     held = there.any(1)
     plain = (F.normalize(query[held], dim=1) @ F.normalize(images, dim=1).T).numpy()
     shares, corrected = relevance(query[held], images, bank), plain - index.hubs[order][:, 0].numpy()
-    for name, scores in dict(cosine=plain, relevance=shares, corrected=corrected).items(): found['roc'][name] = curve(scores, there[held], gone[held])
+    for name, scores in dict(cosine=plain, relevance=shares, corrected=corrected).items():
+        found['roc'][name] = curve(scores, there[held], gone[held])
     found['shares'] = {s: rates(shares, s, there[held], gone[held]) for s in (.99, .995, .998, .999)}
     edges = [0, .5, .8, .9, .95, .98, .99, .995, .998, 1.001]
     parts = [(shares >= low) & (shares < high) for low, high in zip(edges, edges[1:])]
-    found['calibration'] = {f'{100*e:g}': [int(p.sum()), round(float(100*there[held][p].mean()), 2)] for e, p in zip(edges, parts) if p.any()}
+    def shown_among(part): return round(float(100*there[held][part].mean()), 2)    # in percent
+    held_parts = [(edge, part) for edge, part in zip(edges, parts) if part.any()]
+    found['calibration'] = {f'{100*e:g}': [int(p.sum()), shown_among(p)] for e, p in held_parts}
     return found
 
 if __name__ == '__main__':
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('runs', nargs='+'); parser.add_argument('--images'); parser.add_argument('--out')
+    as_written = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_written)
+    parser.add_argument('runs', nargs='+')
+    parser.add_argument('--images')
+    parser.add_argument('--out')
     given = parser.parse_args()
     found = {Path(run).name: measure(run, given.images) for run in given.runs}
     if given.out: Path(given.out).write_text(json.dumps(found))
+    units = dict(errors='images', banks='captions in the bank')
     for name, m in found.items():
-        print(f'{name}: bank of {m["bank"]:,} captions; in % absent: something is above / present: nothing right is above, share {LINE}')
-        for what in ('errors', 'banks'):
-            for n, kinds in m[what].items(): print(f'  {dict(errors="images", banks="captions in the bank")[what]} {n:>6}  ' + '  '.join(f'{k} {100*a:.0f} / {100*b:.0f}' for k, (a, b) in kinds.items()))
-        print('  a fixed relevance: ' + ', '.join(f'{s} {100*a:.0f} / {100*b:.0f}' for s, (a, b) in m['shares'].items()))
+        print(f'{name}: bank of {m["bank"]:,} captions; in %, with the line at {LINE}: '
+              'absent and something is above / present and nothing right is above')
+        for what, unit in units.items():
+            for n, kinds in m[what].items():
+                said = '  '.join(f'{k} {100*a:.0f} / {100*b:.0f}' for k, (a, b) in kinds.items())
+                print(f'  {unit} {n:>6}  {said}')
+        shares = ', '.join(f'{s} {100*a:.0f} / {100*b:.0f}' for s, (a, b) in m['shares'].items())
+        print(f'  a fixed relevance: {shares}')
         print('  area under the curve: ' + ', '.join(f'{k} {r["auc"]}' for k, r in m['roc'].items()))
-        print('  relevance (from) -> % that show it: ' + ', '.join(f'{k}: {p}' for k, (_, p) in m['calibration'].items()))
+        right = ', '.join(f'{k}: {p}' for k, (_, p) in m['calibration'].items())
+        print(f'  relevance (from) -> % that show it: {right}')
