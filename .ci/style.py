@@ -1,5 +1,6 @@
 """Lines of at most 110 characters and one statement on each, in all code cells; exported cells of at most 40 lines;
-no progress bar in what notebooks have printed; and what a numbered module may import. Says where it is not so."""
+no progress bar in what notebooks have printed; every notebook in the sidebar; and what a numbered module may import.
+Says where it is not so."""
 import io, json, re, sys, tokenize
 from pathlib import Path
 
@@ -42,13 +43,18 @@ def import_faults(numbered):
         before.add(re.sub(r'^\d+_', '', file.stem))
     return found
 
+def missing_pages(notebooks):
+    "Notebooks that the sidebar of the site does not name"
+    sidebar = (TOP/'_quarto.yml').read_text()
+    return [f'_quarto.yml: {name} is missing' for f in notebooks if (name := str(f.relative_to(TOP))) not in sidebar]
+
 def main():
     def hidden(f): return any(p[0] in '._' for p in f.relative_to(TOP).parts[:-1])
     notebooks = [f for f in sorted(TOP.glob('**/*.ipynb')) if not hidden(f)]
     pieces = [(f'{f.relative_to(TOP)}, cell {i}', source) for f in notebooks for i,source in cells_of(f)]
     numbered = [f for f in notebooks if f.parent.name == 'nbs' and f.name[0].isdigit()]
     found = [fault for name,source in pieces for fault in faults(name, source)] + import_faults(numbered)
-    found += [bar for f in notebooks for bar in bars_in(f)]
+    found += missing_pages(notebooks) + [bar for f in notebooks for bar in bars_in(f)]
     print('\n'.join(found) or f'{len(pieces):,} code cells in {len(notebooks)} notebooks: in style')
     return int(bool(found))
 
