@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['writable', 'Lab', 'open_lab', 'text_reader', 'build', 'load_best', 'load_trained', 'dotted', 'same_settings',
-           'data_marks', 'changes_of', 'machine', 'run_settings', 'is_finished', 'write_config', 'make_bank',
+           'data_marks', 'changes_of', 'commit', 'machine', 'run_settings', 'is_finished', 'write_config', 'make_bank',
            'with_hub_correction', 'karpathy_test', 'evaluate_experiment', 'train_and_evaluate', 'at_work',
            'run_experiment', 'evaluate_reference', 'for_benchmark']
 
@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
+from subprocess import CalledProcessError, check_output, DEVNULL
 import numpy as np, torch
 from filelock import FileLock, Timeout
 from ..tools.devices import Device, hardware, pick_device
@@ -40,6 +41,7 @@ from ..visualize import (
     best_typical_worst, classification_chart, loss_curves, top_captions, top_retrievals, try_figure)
 
 # %% ../../nbs/apps/workflow.ipynb #20cc0044
+import clip_lab
 from .. import __version__
 from ..analysis.browse import answers, save_answers
 from ..analysis.comparison import clip_embeddings, ForBenchmark, load_clip
@@ -252,6 +254,18 @@ def changes_of(
     moved = any(not torch.equal(before[k], now[k]) for k in now if k in before)
     return 'the same images and captions are in another order or split' if moved else ''
 
+# %% ../../nbs/apps/workflow.ipynb #20cc0260
+def commit(
+    file:str=clip_lab.__file__,  # of the package
+)->str:                          # such as 427c0ed; '+' behind it: files changed since
+    "The commit that the package's code is from; empty outside a repository"
+    def git(*words):
+        return check_output(['git', *words], cwd=Path(file).parent, text=True, stderr=DEVNULL)
+    try:
+        git('ls-files', '--error-unmatch', Path(file).name)    # not of a repository around the package
+        return git('rev-parse', '--short', 'HEAD').strip() + '+'*bool(git('status', '-s', '-uno', '.'))
+    except (OSError, CalledProcessError): return ''
+
 # %% ../../nbs/apps/workflow.ipynb #b64311dc
 def machine(
     device:Device,  # the chosen device
@@ -260,7 +274,7 @@ def machine(
     packages = {name: version(name) for name in ('torch', 'torchvision', 'transformers', 'timm', 'numpy')}
     return dict(device=device.name, hardware=hardware(device), threads=torch.get_num_threads(),
                 python=platform.python_version(), packages=dict(clip_lab=__version__) | packages,
-                started=datetime.now().isoformat(timespec='seconds'))
+                commit=commit(), started=datetime.now().isoformat(timespec='seconds'))
 
 # %% ../../nbs/apps/workflow.ipynb #cc14b44a
 def run_settings(
