@@ -475,9 +475,10 @@ def train(
     epochs:int=None,        # stop after this one; the schedule stays that of `experiment`
     save_every:float=30,    # seconds between checkpoints
     micro_batch:int=0,      # pairs computed at once, to save memory; 0: the whole batch
+    kind:type=Training,     # of training: `Training`, or a subclass with steps of its own
 )->pd.DataFrame:            # one row per epoch
     "Train an experiment, from the last checkpoint if there is one"
-    run = Training(experiment, model, splits, folder, device, save_every, micro_batch)
+    run = kind(experiment, model, splits, folder, device, save_every, micro_batch)
     n, epochs = len(splits['train'].text), epochs or experiment.epochs
     if not run.load():
         torch.manual_seed(experiment.seed)
