@@ -78,7 +78,7 @@ class Report:
     metrics: dict        # experiment -> metrics
     histories: dict      # experiment -> history
     tables: dict         # protocol -> from `summary`
-    seeds: pd.DataFrame  # from `over_seeds`
+    seeds: dict          # protocol -> from `over_seeds`
 
     @property
     def first(self)->str:
@@ -114,7 +114,10 @@ def read_report(
     table = table[table.index.isin(names)]
     tables = {p: table[table.protocol == p] for p in table.protocol.unique()}
     parts = [{n: Run(folder/n).read(part) for n in names} for part in ('config', 'metrics', 'history')]
-    return Report(folder, about['name'], about['command'], *parts, tables, pd.read_csv(folder/'seeds.csv'))
+    seeds = pd.read_csv(folder/'seeds.csv')
+    if 'protocol' not in seeds: seeds['protocol'] = 'unique'    # of an earlier version
+    by_protocol = {p: group.drop(columns='protocol') for p,group in seeds.groupby('protocol')}
+    return Report(folder, about['name'], about['command'], *parts, tables, by_protocol)
 
 # %% ../../nbs/reporting/report.ipynb #4982346a
 def _gain(r):      # of the best experiment, compared with the first; one sentence
@@ -303,11 +306,13 @@ def seeds_lines(
     r:Report,  # the results
 )->list:       # lines of Markdown
     "How changes differ from training to training"
-    if r.seeds.seed.nunique() < 2:
+    seeds = r.seeds['unique']
+    if seeds.seed.nunique() < 2:
         what = 'how much the results differ from training to training is unknown'
         return [f'- Each experiment was trained once, so {what}; `--seeds 3` trains three times.']
-    values, lines = r.seeds.set_index(['experiment', 'seed']).mR, []         # in percent
-    for n in list(r.configs)[1:]:
+    values, lines = seeds.set_index(['experiment', 'seed']).mR, []         # in percent
+    for n in r.configs:
+        if n == r.first: continue
         c = values.loc[n] - values.loc[r.first]
         same = 'the same' if len(set(np.sign(c))) == 1 else 'not the same'
         change = f'{c.mean():+.1f} ± {c.std():.1f} points (from {c.min():+.1f} to {c.max():+.1f})'

@@ -21,7 +21,7 @@ from ..analysis.minimal_pairs import pairs_figure
 from ..apps.workflow import Lab
 from .diagram import architecture
 from clip_lab.reporting.tables import (
-    NAMES, TITLES, describe, draws_of, interpret, readable, recall_bars, results_table, summary,
+    NAMES, TITLES, describe, draws_of, interpret, readable, recall_bars, reference, results_table, summary,
     with_intervals)
 
 # %% ../../nbs/reporting/results.ipynb #23e65ce7
@@ -89,14 +89,14 @@ def over_seeds(
 def spread_table(
     seeds:pd.DataFrame,  # from `over_seeds`
 )->pd.DataFrame:         # of strings
-    "Mean and standard deviation over seeds; in brackets those of the change from the first experiment"
-    values, first = seeds.set_index(['experiment', 'seed'])[MEASURES], seeds.experiment.iloc[0]
+    "Mean and standard deviation over seeds; in brackets those of the change from the first that is trained"
+    values, names = seeds.set_index(['experiment', 'seed'])[MEASURES], seeds.experiment.unique()
+    first = reference(list(names))
     def cell(name, c):
         own = values.loc[name, c]                                   # a value per seed
         change = own - values.loc[first, c].reindex(own.index)
         text = f'{own.mean():.1f} ± {own.std():.1f}'
         return text if name == first else f'{text} ({change.mean():+.1f} ± {change.std():.1f})'
-    names = seeds.experiment.unique()
     return pd.DataFrame({TITLES[c]: {name: cell(name, c) for name in names} for c in MEASURES})
 
 # %% ../../nbs/reporting/results.ipynb #20cc0120
@@ -173,7 +173,7 @@ def _seeds_text(protocol, seeds):      # lines of Markdown; none if there is but
     n = seeds.seed.nunique()
     if n < 2: return []
     text = (f'Mean ± standard deviation over trainings, {NAMES[protocol]}; '
-            'in brackets the change from the first experiment with the same seed.\n')
+            'in brackets the change from the first experiment that is trained, with the same seed.\n')
     return [f'\n## Over {n} seeds: {NAMES[protocol]}\n', text, spread_table(seeds).to_markdown() + '\n']
 
 # %% ../../nbs/reporting/results.ipynb #1a94f7e5
@@ -229,7 +229,8 @@ def summarize(
     figures = _figures(lab, results, tables)
     for title,fig in figures.items(): save_figure(fig, lab.runs/'figures'/f'{title}.png')
     with whole_file(lab.runs/'summary.csv') as part: pd.concat(tables.values()).to_csv(part)
-    with whole_file(lab.runs/'seeds.csv') as part: over_seeds(lab).to_csv(part, index=False)
+    seeds = pd.concat([over_seeds(lab, p).assign(protocol=p) for p in SEEDED])
+    with whole_file(lab.runs/'seeds.csv') as part: seeds.to_csv(part, index=False)
     with whole_file(lab.runs/'summary.md') as part: part.write_text(_summary_text(lab, tables, command))
 
 # %% ../../nbs/reporting/results.ipynb #c2c989fc
