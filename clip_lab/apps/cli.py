@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['option_of', 'check_numbers', 'check_folder', 'check_model', 'chosen_parts', 'choose_experiments', 'asked_preset',
            'command_line', 'run', 'draw_scenes', 'check_data', 'show_data', 'encode_data', 'fetch_coco',
-           'fetch_flickr8k', 'make_site', 'collect_results', 'note', 'search', 'classify', 'demo', 'bench', 'ablate',
-           'add_command', 'make_parser', 'one_line', 'as_options', 'main']
+           'fetch_flickr8k', 'make_site', 'collect_results', 'report', 'note', 'search', 'classify', 'demo', 'bench',
+           'ablate', 'add_command', 'make_parser', 'one_line', 'as_options', 'main']
 
 # %% ../../nbs/apps/cli.ipynb #9fb72b33
 import argparse, errno, inspect, json, os, re, sys
@@ -340,6 +340,17 @@ def collect_results(
     from clip_lab.reporting.report import collect
     print(collect(runs, out))
 
+# %% ../../nbs/apps/cli.ipynb #21eb0092
+def report(
+    runs:str,        # a folder of results, such as _runs/scenes
+    pdf:bool=False,  # print it too; needs Chromium or Chrome
+    out:str=None,    # the HTML file; None: report.html in that folder
+):
+    "Write the lab report about a run as one HTML file, and as a PDF"
+    check_folder(runs)
+    from clip_lab.reporting.sections import write_report
+    for file in write_report(runs, out, pdf): print(file)
+
 # %% ../../nbs/apps/cli.ipynb #0f95acf6
 def note(
     text:str,  # one line
@@ -562,7 +573,7 @@ def make_parser()->argparse.ArgumentParser:
     add_command(commands, 'train', run, 'Only train; what was interrupted goes on', steps=('train',))
     add_command(commands, 'evaluate', run, 'Only evaluate what has been trained', steps=('evaluate',))
     others = dict(search=search, classify=classify, demo=demo, ablate=ablate, bench=bench,
-                  site=make_site, collect=collect_results)
+                  site=make_site, report=report, collect=collect_results)
     parts = 'features, runners, baseline, epochs, loss, profile, command, scaling and shortcuts'
     helps = dict(bench=f'{bench.__doc__}: {parts}')
     for name,f in others.items(): add_command(commands, name, f, helps.get(name))

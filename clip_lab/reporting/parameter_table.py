@@ -39,7 +39,7 @@ class ParameterTable(BasicMarkdownRenderer):
     ): super().__init__(_in_package(sym), *args, **kwargs)
 
     def _repr_markdown_(self):
-        table = re.sub(r'(\w+) \| pathlib\.(?=Path)', r'\1 or ', str(DocmentTbl(self.sym)))
+        table = re.sub(r'(\w+) \| (?:pathlib\.(?=Path)|(?=PIL\.))', r'\1 or ', str(DocmentTbl(self.sym)))
         table = table.replace('Path | None', 'Path or None')
         text = super()._repr_markdown_()
         return f'{short_signature(text)}\n\n{table}' if table else text

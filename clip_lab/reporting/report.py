@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['COPIED', 'FIGURES', 'collect', 'Report', 'read_report', 'headline', 'setups', 'experiments_of', 'differences',
-           'facts', 'course', 'recalls', 'run_figure', 'transcripts', 'changes_here_and_there', 'agreement',
-           'pairs_lines', 'slices_lines', 'seeds_lines', 'conclusion']
+           'facts', 'course', 'recalls', 'run_figure', 'changes_here_and_there', 'agreement', 'pairs_lines',
+           'slices_lines']
 
 # %% ../../nbs/reporting/report.ipynb #e4bfe193
 import re, shutil
@@ -210,6 +210,9 @@ def course(
 )->str:
     "How a training went, in one sentence"
     h = r.histories[name]
+    if 'lr' in h and not h.lr.any():    # no steps were taken
+        found = f'Nothing is trained: its maps are found in {h.seconds.sum():.0f} seconds'
+        return f'{found}, and its validation loss is {h.val_loss.iloc[-1]:.3f}.'
     best, last = h.loc[h.val_loss.idxmin()], h.iloc[-1]
     text = (f'The training loss falls from {h.train_loss.iloc[0]:.2f} to {last.train_loss:.2f}; '
             f'the validation loss is lowest after epoch {best.epoch:.0f} of {len(h)}, {best.val_loss:.3f}')
@@ -238,16 +241,6 @@ def run_figure(
     "A figure of a run"
     file = r.run(name).figure(figure).with_suffix('.webp')
     return f'![{words}]({file.as_posix()})' if file.exists() else ''
-
-# %% ../../nbs/reporting/report.ipynb #af10ddaa
-def transcripts(
-    r:Report,  # the results
-)->str:        # Markdown
-    "The transcripts of all evaluations, folded"
-    def folded(n):
-        text = r.run(n).read('transcript').strip()
-        return f'<details><summary>{n}</summary>\n\n```\n{text}\n```\n\n</details>'
-    return '\n\n'.join(map(folded, r.configs))
 
 # %% ../../nbs/reporting/report.ipynb #3cbff8e1
 def changes_here_and_there(
@@ -300,40 +293,3 @@ def slices_lines(
         what = group.replace('picture', 'image')
         lines.append(f'- By "{what}": R@1 is highest for {high} and lowest for {low}.')
     return lines
-
-# %% ../../nbs/reporting/report.ipynb #c97387e9
-def seeds_lines(
-    r:Report,  # the results
-)->list:       # lines of Markdown
-    "How changes differ from training to training"
-    seeds = r.seeds['unique']
-    if seeds.seed.nunique() < 2:
-        what = 'how much the results differ from training to training is unknown'
-        return [f'- Each experiment was trained once, so {what}; `--seeds 3` trains three times.']
-    values, lines = seeds.set_index(['experiment', 'seed']).mR, []         # in percent
-    for n in r.configs:
-        if n == r.first: continue
-        c = values.loc[n] - values.loc[r.first]
-        same = 'the same' if len(set(np.sign(c))) == 1 else 'not the same'
-        change = f'{c.mean():+.1f} ± {c.std():.1f} points (from {c.min():+.1f} to {c.max():+.1f})'
-        lines.append(f'- **{n}**: over {len(c)} trainings mR changes by {change}; the sign is {same} in all.')
-    return lines
-
-# %% ../../nbs/reporting/report.ipynb #f230355e
-def conclusion(
-    r:Report,  # the results
-)->str:        # Markdown
-    "What was found, in a paragraph"
-    table, change = r.tables['unique'], f'mR vs {r.first}'
-    points = table[change][1:]                                   # of the others
-    sign = {n: np.sign(p) if is_significant(table, n, change) else 0 for n,p in points.items()}
-    def say(wanted): return ', '.join(f'{n} ({p:+.1f})' for n,p in points.items() if sign[n] == wanted)
-    parts = [f'{say(1) or "nothing"} gained on {r.first}']
-    if unclear := say(0): parts.append(f'{unclear} is not significantly different')
-    if lost := say(-1): parts.append(f'{lost} lost')
-    over = [n for n in r.configs if 'overfits' in course(r, n)]
-    end = f"Overfitting, the original report's finding, appears in {', '.join(over)}."
-    if not over:
-        rise = 'no validation loss rises by more than 2 % after its lowest'
-        end = f'No run shown here overfits as those of the original report did: {rise}.'
-    return f'In mR, {"; ".join(parts)} (points, on the same images). {end}' if len(points) else end
