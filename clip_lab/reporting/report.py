@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['COPIED', 'FIGURES', 'collect', 'Report', 'read_report', 'headline', 'setups', 'experiments_of', 'differences',
-           'facts', 'course', 'recalls', 'run_figure', 'changes_here_and_there', 'agreement', 'pairs_lines',
-           'slices_lines']
+           'facts', 'course', 'recalls', 'run_figure', 'telling_caption', 'top_five', 'changes_here_and_there',
+           'agreement', 'pairs_lines', 'slices_lines']
 
 # %% ../../nbs/reporting/report.ipynb #e4bfe193
 import re, shutil
@@ -241,6 +241,39 @@ def run_figure(
     "A figure of a run"
     file = r.run(name).figure(figure).with_suffix('.webp')
     return f'![{words}]({file.as_posix()})' if file.exists() else ''
+
+# %% ../../nbs/reporting/report.ipynb #21ee0002
+def _asked(r, name):    # caption row -> answer, of the captions that were drawn
+    answers = r.run(name).read('answers')['answers'] if r.run(name).has('answers') else []
+    return {a['asked']: a for a in answers if a['way'] == 't2i'}
+
+def telling_caption(
+    r:Report,           # the results
+    found:bool=True,    # one that the best model ranks first and the baseline does not; else one that it misses
+)->int:                 # row of the caption; None if there is none
+    "A caption that shows what a model can do, or what it cannot"
+    best, first = _asked(r, r.best), _asked(r, r.first)
+    good = [c for c,a in best.items() if a['rank'] == 1 and first[c]['rank'] > 5]
+    bad = [c for c,a in sorted(best.items(), key=lambda item: -item[1]['rank']) if a['rank'] > 5]
+    return next(iter(good if found else bad), None)
+
+# %% ../../nbs/reporting/report.ipynb #21ee0003
+def top_five(
+    r:Report,     # the results
+    caption:int,  # its row
+    names:list,   # of experiments
+)->str:           # Markdown
+    "What several models retrieve for a caption"
+    said = r.run(names[0]).read('answers')
+    def cell(n, f):
+        image = r.run(n).read('answers')['pictures'][str(f['row'])]
+        mark = ' ✓' if f['right'] else ''
+        return f"![{image['caption']}]({(r.folder/'thumbs'/image['file']).as_posix()}){mark}"
+    def row(n):
+        a = _asked(r, n)[caption]
+        return f'| **{n}**, rank {a["rank"]} | ' + ' | '.join(cell(n, f) for f in a['found']) + ' |'
+    head = f'| "{said["captions"][str(caption)]}" | 1 | 2 | 3 | 4 | 5 |\n|---|---|---|---|---|---|'
+    return '\n'.join([head, *map(row, names)])
 
 # %% ../../nbs/reporting/report.ipynb #3cbff8e1
 def changes_here_and_there(
