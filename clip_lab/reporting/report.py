@@ -249,7 +249,7 @@ def _asked(r, name):    # caption row -> answer, of the captions that were drawn
 
 def telling_caption(
     r:Report,           # the results
-    found:bool=True,    # one that the best model ranks first and the baseline does not; else one that it misses
+    found:bool=True,    # one that the best model ranks first and the baseline does not; else a miss of it
 )->int:                 # row of the caption; None if there is none
     "A caption that shows what a model can do, or what it cannot"
     best, first = _asked(r, r.best), _asked(r, r.first)
