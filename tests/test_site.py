@@ -82,6 +82,46 @@ def test_search_finds_a_function(open_page):
     hrefs = page.locator('.search-result').evaluate_all('links => links.map(a => a.getAttribute("href"))')
     assert any('nbs/loss.html' in h for h in hrefs)
 
+@pytest.mark.parametrize('asked, wanted', {
+    'how do I use my own photos': ('using.html', 'data_guide.html', 'index.html'), 'training loop': ('train.html',),
+    'negatives': ('glossary.html', 'loss.html'), 'InfoNCE': ('glossary.html', 'loss.html')}.items())
+def test_search_answers_questions(open_page, asked, wanted):
+    page = open_page('nbs/loss.html')
+    page.locator('.smalldocs-search input:visible').fill(asked)
+    page.locator('.search-result').first.wait_for()
+    first = page.locator('.search-result').evaluate_all('links => links.slice(0, 3).map(a => a.getAttribute("href"))')
+    assert any(w in first[0] for w in wanted), first
+
+def test_the_implementation_is_on_the_page(open_page):
+    "Every exported line of every numbered notebook can be read on its page"
+    def lines(text): return [l for l in text.splitlines() if l.strip() and not l.startswith('#|')]
+    for notebook in sorted((TOP/'nbs').glob('[0-9][0-9]_*.ipynb')):
+        sources = (''.join(c['source']) for c in json.loads(notebook.read_text())['cells'] if c['cell_type'] == 'code')
+        exported = [l for s in sources if s.startswith('#| export') for l in lines(s)]
+        page = open_page(f'nbs/{notebook.stem[3:]}.html')
+        shown = set(lines('\n'.join(page.locator('.exported pre').evaluate_all('all => all.map(p => p.textContent)'))))
+        assert [l for l in exported if l not in shown] == [], notebook.name
+
+def test_source_links_lead_to_the_line(open_page):
+    page = open_page('nbs/analysis/hubs.html')
+    links = page.locator('main a:text-is("source")').evaluate_all('links => links.map(a => a.href)')
+    assert links and all(l.startswith('file:') for l in links)
+    page.goto(links[0])
+    assert 'def ' in page.locator('span:has(> a:target)').inner_text()
+
+def test_the_entry_of_a_page_is_in_sight(open_page):
+    for name in ('nbs/lab_report.html', 'nbs/reporting/site.html', 'nbs/guide/names.html'):
+        page = open_page(name)
+        box, bar = (page.locator(f'#quarto-sidebar{more}').first.bounding_box() for more in (' .sidebar-link.active', ''))
+        assert bar['y'] <= box['y'] < bar['y'] + bar['height'], name
+
+def test_an_image_enlarges(open_page):
+    page = open_page('nbs/lab_report.html')
+    page.locator('main img.enlarges').first.click()
+    assert page.locator('dialog.enlarged').is_visible()
+    page.keyboard.press('Escape')
+    assert not page.locator('dialog.enlarged').is_visible()
+
 def test_formulas_are_drawn(open_page):
     page = open_page('nbs/lab_report.html')
     assert page.locator('math').count() and page.locator('math').first.bounding_box()['height'] > 5
@@ -131,7 +171,7 @@ def test_the_report_of_other_runs(tmp_path):
     (tmp_path/'copy').mkdir()
     notebook = json.loads((report_on(runs, TOP, tmp_path/'copy')/'nbs'/'17_lab_report.ipynb').read_text())
     said = json.dumps([c.get('outputs') for c in notebook['cells']])
-    assert 'clip_lab run --data mine' in said and 'mod2/figures' not in said and 'That is baseline. Guessing' in said and 'do not say what is in their images' in said
+    assert 'clip_lab run --data mine' in said and 'mod2/figures' not in said and 'That is baseline. Guessing' in said and 'the content of the images is not known' in said
     assert not any(o['output_type'] == 'error' for c in notebook['cells'] for o in c.get('outputs', []))
     _render(tmp_path/'copy', tmp_path/'copy')
     assert 'clip_lab run --data mine' in (tmp_path/'copy'/'_docs'/'nbs'/'lab_report.html').read_text()
