@@ -486,6 +486,8 @@ def retrieval_words(
 # %% ../../nbs/reporting/sections.ipynb #21eb0049
 def _listed(words): return ', '.join(words) if words else 'nothing'
 
+def _quoted(caption): return f'"{caption.rstrip(".")}"'
+
 def retrieval_lines(
     r:Report,   # the results
     name:str,   # of an experiment
@@ -501,35 +503,37 @@ def retrieval_lines(
         near, far = misses.iloc[0], misses.iloc[-1]
         lines.append(f'Where another image is first, its caption has {share:.0f} % of the content words of '
                      'the query.')
-        lines.append(f'The nearest miss is "{near.caption}", whose image has rank {near["rank"]}: the first '
-                     f'image ("{near["first"]}") '
+        lines.append(f'The nearest miss is {_quoted(near.caption)}, whose image has rank {near["rank"]}: the first '
+                     f'image ({_quoted(near["first"])}) '
                      f'shares {_listed(near.found)} and lacks {_listed(near.missed)}.')
         if len(misses) > 1:
-            lines.append(f'The worst is "{far.caption}" at rank {far["rank"]}, with "{far["first"]}" first: '
+            lines.append(f'The worst is {_quoted(far.caption)} at rank {far["rank"]}, with {_quoted(far["first"])} first: '
                          f'found {_listed(far.found)}, '
                          f'missed {_listed(far.missed)}.')
-    if len(hits): lines.append(f'A hit: "{hits.iloc[0].caption}".')
+    if len(hits): lines.append(f'A hit: {_quoted(hits.iloc[0].caption)}.')
     return ' '.join(lines)
 
 # %% ../../nbs/reporting/sections.ipynb #21eb0051
+def _never_seen(row):    # a sentence about things that no training image shows; empty where there are none
+    never, seen = row['main thing never seen'], row['main thing seen in training']
+    if pd.isna(never): return ''
+    text = f'Of things that no training image shows, {never:.0f} % are named, of the others {seen:.0f} %'
+    if never > seen/2: return f'{text}.'
+    return (f'{text}: the head has learnt the things of the training captions, and does not carry over to '
+            'others as the text encoder does.')
+
 def classification_lines(
     r:Report,   # the results
     name:str,   # of an experiment
 )->str:         # Markdown; empty where the classes are not known
     "What zero-shot classification shows"
-    run = r.run(name)
-    if not run.has('zero_shot'): return ''
-    rows = run.read('zero_shot', index_col=0)
-    row = rows.iloc[-1]
-    never = '' if pd.isna(row['main thing never seen']) else (
-        f' Of things that no training image shows, {row["main thing never seen"]:.0f} % are named, of the '
-        'others '
-        f'{row["main thing seen in training"]:.0f} %: the head has learnt the things of the training '
-        'captions, and '
-        'does not carry over to others as the text encoder does.')
-    return (f'Asked with "{row.name}", {name} names the main thing of an image in '
-            f'{row["the main thing"]:.0f} % of the images '
-            f'among all things there are, and in {row["the main thing among five"]:.0f} % among five.{never}')
+    if not r.run(name).has('zero_shot'): return ''
+    rows = r.run(name).read('zero_shot', index_col=0)
+    row, chance = rows.loc['all templates'], rows.loc['chance']
+    return (f'With all templates together {name} names the main thing of an image in '
+            f'{row["the main thing"]:.0f} % of the images among all things there are (guessing: '
+            f'{chance["the main thing"]:.1f} %), and in {row["the main thing among five"]:.0f} % among five. '
+            f'{_never_seen(row)}')
 
 # %% ../../nbs/reporting/sections.ipynb #21eb0053
 def _curve(r, name, batch_size):    # Markdown; empty where there is but one epoch
@@ -560,11 +564,11 @@ def experiment_section(
 
 {curve}
 
-{retrieval_lines(r, name)}{f' (@fig:retrievals-{name})' if found else ''}
+{retrieval_lines(r, name)}{f' See @fig:retrievals-{name}.' if found else ''}
 
 {found}
 
-{classification_lines(r, name)}{f' (@fig:classes-{name})' if named else ''}
+{classification_lines(r, name)}{f' @fig:classes-{name} has examples.' if named else ''}
 
 {named}"""
 
