@@ -503,11 +503,13 @@ def retrieval_lines(
         near, far = misses.iloc[0], misses.iloc[-1]
         lines.append(f'Where another image is first, its caption has {share:.0f} % of the content words of '
                      'the query.')
-        lines.append(f'The nearest miss is {_quoted(near.caption)}, whose image has rank {near["rank"]}: the first '
+        lines.append(f'The nearest miss is {_quoted(near.caption)}, whose image has rank {near["rank"]}: '
+                     'the first '
                      f'image ({_quoted(near["first"])}) '
                      f'shares {_listed(near.found)} and lacks {_listed(near.missed)}.')
         if len(misses) > 1:
-            lines.append(f'The worst is {_quoted(far.caption)} at rank {far["rank"]}, with {_quoted(far["first"])} first: '
+            lines.append(f'The worst is {_quoted(far.caption)} at rank {far["rank"]}, with '
+                         f'{_quoted(far["first"])} first: '
                          f'found {_listed(far.found)}, '
                          f'missed {_listed(far.missed)}.')
     if len(hits): lines.append(f'A hit: {_quoted(hits.iloc[0].caption)}.')
