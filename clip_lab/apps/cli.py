@@ -6,7 +6,7 @@
 __all__ = ['option_of', 'check_numbers', 'check_folder', 'check_model', 'chosen_parts', 'choose_experiments', 'asked_preset',
            'command_line', 'run', 'draw_scenes', 'check_data', 'show_data', 'encode_data', 'fetch_coco',
            'fetch_flickr8k', 'make_site', 'collect_results', 'report', 'note', 'search', 'classify', 'demo', 'bench',
-           'ablate', 'add_command', 'make_parser', 'one_line', 'as_options', 'main']
+           'ablate', 'protocols', 'add_command', 'make_parser', 'one_line', 'as_options', 'main']
 
 # %% ../../nbs/apps/cli.ipynb #9fb72b33
 import argparse, errno, inspect, json, os, re, sys
@@ -529,6 +529,52 @@ def ablate(
     lab = open_lab(preset, f'ablation-{Path(preset.root).resolve().name}', 0, device, runs, cache)
     run_ablation(lab, chosen, seeds, out)
 
+# %% ../../nbs/apps/cli.ipynb #21ba0102
+def _goes_well(f, command):    # what the user can mend becomes a line; whether there was nothing
+    try: f()
+    except (LabError, OSError, RuntimeError) as e:
+        line = one_line(e)
+        if line is None: raise
+        note(as_options(line, command))
+        return False
+    return True
+
+def protocols(
+    runs:list,                         # folders of runs, or of saved models with --data
+    data:str=None,                     # a folder of captioned photos; None: what each run was evaluated on
+    out:str='_runs/protocols.json',    # gets the figures; those of other runs in it stay
+    seed:int=0,                        # of the captions and pairs that are drawn
+    device:str='auto',                 # auto, cpu, cuda or mps
+    cache:str='_cache',                # with --data: where the list of what cannot be used is kept
+)->int:                                # exit status
+    "Measure trained models under the five protocols that this assignment is met with"
+    check_numbers(0, seed=seed)
+    check_folder(data, '--data')
+    there = [run for run in runs if _goes_well(lambda: check_model(run), protocols)]
+    if not there: return 2
+    from clip_lab.analysis.protocols import read_protocols
+    read_protocols(out)    # before the work: it may be another file
+    measured = [_goes_well(lambda: _measure_protocols(run, data, out, seed, device, cache), protocols)
+                for run in there]
+    return 0 if sum(measured) == len(runs) else 2
+
+# %% ../../nbs/apps/cli.ipynb #21ba0103
+def _measure_protocols(run, data, out, seed, device, cache):    # one run; its figures are added to `out`
+    from clip_lab.tools.devices import pick_device
+    from clip_lab.analysis.protocols import add_protocols, figures_of, judged_by, protocol_table
+    from clip_lab.apps.pretrained import load_model
+    from clip_lab.apps.workflow import machine, writable
+    from clip_lab.sources.presets import cleaned
+    model = load_model(run, device=device)
+    if data is None: name, images = judged_by(run)
+    else:
+        name = Path(data).resolve().name
+        images, *_ = cleaned(asked_preset('scenes', data), 'val', writable(cache, 'cache'))
+    figures = figures_of(model, run, images, name, seed)
+    add_protocols(out, figures | dict(machine=machine(pick_device(device))))
+    sizes = f'{figures["n_images"]:,} images, {figures["n_captions"]:,} captions'
+    print(f'{figures["experiment"]} on {name}: {sizes}\n{protocol_table(figures).to_string()}\n')
+
 # %% ../../nbs/apps/cli.ipynb #33e45b3a
 def add_command(
     commands,       # from `add_subparsers`
@@ -572,8 +618,8 @@ def make_parser()->argparse.ArgumentParser:
     add_command(commands, 'run', run, steps=('train', 'evaluate'))
     add_command(commands, 'train', run, 'Only train; what was interrupted goes on', steps=('train',))
     add_command(commands, 'evaluate', run, 'Only evaluate what has been trained', steps=('evaluate',))
-    others = dict(search=search, classify=classify, demo=demo, ablate=ablate, bench=bench,
-                  site=make_site, report=report, collect=collect_results)
+    others = dict(search=search, classify=classify, demo=demo, protocols=protocols, ablate=ablate,
+                  bench=bench, site=make_site, collect=collect_results)
     parts = 'features, runners, baseline, epochs, loss, profile, command, scaling and shortcuts'
     helps = dict(bench=f'{bench.__doc__}: {parts}')
     for name,f in others.items(): add_command(commands, name, f, helps.get(name))
