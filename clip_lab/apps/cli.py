@@ -619,7 +619,7 @@ def make_parser()->argparse.ArgumentParser:
     add_command(commands, 'train', run, 'Only train; what was interrupted goes on', steps=('train',))
     add_command(commands, 'evaluate', run, 'Only evaluate what has been trained', steps=('evaluate',))
     others = dict(search=search, classify=classify, demo=demo, protocols=protocols, ablate=ablate,
-                  bench=bench, site=make_site, collect=collect_results)
+                  bench=bench, site=make_site, report=report, collect=collect_results)
     parts = 'features, runners, baseline, epochs, loss, profile, command, scaling and shortcuts'
     helps = dict(bench=f'{bench.__doc__}: {parts}')
     for name,f in others.items(): add_command(commands, name, f, helps.get(name))
