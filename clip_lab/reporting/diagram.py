@@ -261,6 +261,6 @@ def architecture(
             ends = [(i*step - .01, .45), (i*step - .22, .45)]     # of the arrow on the left of this box
             if i > loss: ends.reverse()                           # behind the loss, arrows point left
             if i: ax.annotate('', *ends, arrowprops=dict(arrowstyle='->', color='0.3'))
-        ax.text(0, .92, f'{e.name}:', fontsize=9.5, fontweight='bold')
+        ax.text(0, .92, e.name, fontsize=9.5, fontweight='bold')
         ax.text(.9, .92, _settings(e), fontsize=9)
     return fig
