@@ -11,7 +11,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from torch.nn import functional as F
 from ..scenes import PLACES, THINGS, ZERO_SHOT, plural, things_by_size, with_article
-from ..visualize import BLUE, GREY, STYLE, figure
+from ..visualize import STYLE, figure, looks_of
 
 # %% ../../nbs/analysis/minimal_pairs.ipynb #525e0baa
 NUMBERS = {1: 'one', 2: 'two', 3: 'three', 4: 'four', 5: 'five'}
@@ -108,13 +108,15 @@ def pairs_figure(
     "How often the true sentence wins, change by change"
     first, height = next(iter(tables.values())), .8/len(tables)
     fig, ((ax,),) = figure(7.5, 1.1 + .32*len(first)*max(1.3, len(tables)), title)
-    for i,(name,table) in enumerate(tables.items()):
+    for i,(look,(name,table)) in enumerate(zip(looks_of(tables).values(), tables.items())):
         y = np.arange(len(table)) + height*(i - (len(tables)-1)/2)
-        style = dict(color=[BLUE, '#56B4E9', '#CC79A7', '#009E73'][i % 4], error_kw=dict(lw=.8, ecolor='0.3'))
+        hatch = look.hatch if len(tables) > 1 else ''
+        style = dict(color=look.color, hatch=hatch, edgecolor='white', error_kw=dict(lw=.8, ecolor='0.3'))
         interval = [table.won - table.low, table.high - table.won]
         bars = ax.barh(y, table.won, .9*height, label=name, xerr=interval, **style)
         ax.bar_label(bars, [f'{v:.0f} %' for v in table.won], padding=6, fontsize=7.5)
-    ax.plot(table.without_looking, range(len(table)), 'D', color=GREY, ms=4, label='without looking')
+    ax.plot(table.without_looking, range(len(table)), 'D', color='white', mec='black', ms=5,
+            label='without looking')
     ax.axvline(50, color='black', lw=1, ls='--')
     labels = [f'{change}\n({n:,} pairs)' for change,n in zip(first.index, first.pairs)]
     ax.set_yticks(range(len(first)), labels, fontsize=8)

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from ..data import CaptionDataset
 from ..scenes import THINGS, ZERO_SHOT, ground_truth, plural, things_by_size
 from ..metrics import FEWEST, bootstrap, Ranks
-from ..visualize import BLUE, RED, STYLE, figure
+from ..visualize import BLUE, STYLE, figure, looks_of, safe_text
 
 # %% ../../nbs/analysis/slices.ipynb #d4055ea6
 def vocabulary(
@@ -124,27 +124,38 @@ def slice_table(
         for s in _in_order(slices): rows[group, s] = row(slices == s)
     return pd.DataFrame(rows).T.rename_axis(['group', 'slice'])
 
+# %% ../../nbs/analysis/slices.ipynb #21faa001
+def _slice_dots(ax, table, whole, shift, look):    # the slices of a group, from the top; of all captions
+    y, recall, line = np.arange(len(table)) + shift, table['R@1'], dict(color=look['color'], lw=.9)
+    interval = [recall - table.low, table.high - recall]
+    ax.errorbar(recall, y, xerr=interval, ls='', ms=6, capsize=3, **look)
+    ax.axvline(whole['R@1'], ls='--', **line)
+
 # %% ../../nbs/analysis/slices.ipynb #08d8862f
 @rc_context(STYLE)
 def slices_figure(
-    table:pd.DataFrame,  # from `slice_table`
-    title:str,           # above the figure
+    tables,     # from `slice_table`, or a dict: name of the experiment -> its table
+    title:str,  # above the figure
 )->Figure:
     "Recall of every slice with its interval, group by group"
-    groups = [g for g in table.index.unique('group') if g != 'all']
-    fig, (axes,) = figure(10, 2.7, title, 1, max(1, len(groups)), sharey=True)
-    whole = table.loc[('all', 'captions')]
-    for ax,group in zip(axes, groups):
-        part = table.loc[group]
-        x, recall = range(len(part)), part['R@1']
-        interval = [recall - part.low, part.high - recall]
-        ax.errorbar(x, recall, yerr=interval, fmt='o', color=BLUE, ms=5, capsize=3, label='R@1')
-        ax.plot(x, part['R@10'], '^', color=RED, ms=5, label='R@10')
-        ax.axhline(whole['R@1'], color=BLUE, lw=.8, ls='--')
-        ax.axhline(whole['R@10'], color=RED, lw=.8, ls=':')
-        labels = [f'{s}\n({n:,.0f})' for s,n in zip(part.index, part.captions)]
-        ax.set_xticks(x, labels, fontsize=6.5, rotation=30)
-        ax.set(xlim=(-.5, len(part) - .5), ylim=(0, 105), title=group.replace('picture', 'image'))
-    axes[0].set_ylabel('text-to-image, %')
-    fig.legend(*axes[0].get_legend_handles_labels(), fontsize=7.5, loc='outside upper right', ncols=2)
+    one = isinstance(tables, pd.DataFrame)
+    if one: tables = {'R@1': tables}
+    first = next(iter(tables.values()))
+    groups = [g for g in first.index.unique('group') if g != 'all']
+    sizes = [len(first.loc[g]) for g in groups]
+    shape = dict(sharex=True, height_ratios=[n + 1 for n in sizes] or None)
+    fig, axes = figure(8, 1.1 + .3*sum(sizes) + .35*len(groups), title, max(1, len(groups)), **shape)
+    for (ax,),group in zip(axes, groups):
+        part = first.loc[group]
+        for i,(name, look) in enumerate(looks_of(tables).items()):
+            drawn = dict(color=BLUE, marker='o') if one else dict(color=look.color, marker=look.marker)
+            shift = .5*(i - (len(tables) - 1)/2)/len(tables)
+            _slice_dots(ax, tables[name].loc[group], tables[name].iloc[0], shift, drawn | dict(label=name))
+        if one: ax.plot(part['R@10'], range(len(part)), '^', mfc='white', mec='0.3', ms=6, label='R@10')
+        labels = [f'{s} ({n:,.0f})' for s,n in zip(part.index, part.captions)]
+        ax.set_yticks(range(len(part)), labels, fontsize=9)
+        ax.set(ylim=(len(part) - .4, -.6), xlim=(0, 103))
+        ax.set_title(safe_text(group.replace('picture', 'image')), loc='left', fontweight='bold')
+    axes[-1, 0].set_xlabel('text to image, % of captions (how many there are: in brackets)')
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc='outside upper right', ncols=5)
     return fig

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from ..metrics import COLUMNS, DIRECTIONS, FEWEST, KS, MEASURES, bootstrap, hits_by_image, interval
 from ..experiments import LINEAR
 from ..evaluate import REPORTED, TESTS
-from ..visualize import BLUE, GREEN, GREY, ORANGE, RED, STYLE, figure
+from ..visualize import STYLE, figure, looks_of
 
 # %% ../../nbs/reporting/tables.ipynb #206b9518
 def draws_of(
@@ -184,12 +184,12 @@ def _bars(ax, table, direction):       # groups R@1, R@5, R@10, a bar per experi
     width = .84/max(3, len(table))
     columns = [f'{direction}_R@{k}' for k in KS]
     style = dict(edgecolor='white', error_kw=dict(lw=.8, ecolor='0.3'))
-    looks = zip(table.index, (GREY, BLUE, RED, GREEN, ORANGE), ('', '//', '..', 'xx', '--'))
-    for i,(name,color,hatch) in enumerate(looks):
+    for i,(name, look) in enumerate(looks_of(table.index).items()):
         values, low, high = ([table.loc[name, c + end] for c in columns] for end in ('', ' low', ' high'))
         x = np.arange(3) + width*(i - (len(table)-1)/2)
         error = [np.subtract(values, low), np.subtract(high, values)]
-        bars = ax.bar(x, values, .93*width, color=color, hatch=hatch, label=name, yerr=error, **style)
+        colors = dict(color=look.color, hatch=look.hatch)
+        bars = ax.bar(x, values, .93*width, label=name, yerr=error, **colors, **style)
         ax.bar_label(bars, fmt='%.1f', fontsize=6.5, padding=1)
     ax.set_xticks(range(3), [f'R@{k}' for k in KS])
     ax.set(title=DIRECTIONS[direction], ylim=(0, 105))

@@ -24,7 +24,7 @@ from ..model import RetrievalModel
 from ..metrics import COLUMNS
 from ..experiments import BASELINE, Experiment
 from ..train import train, Training
-from ..visualize import BLUE, GREEN, GREY, ORANGE, RED, STYLE, figure
+from ..visualize import BLUE, GREEN, GREY, ORANGE, RED, SKY, STYLE, figure
 from ..apps.workflow import build, Lab, machine, run_settings, write_config
 from .alignment import cka, mean_captions
 from .ideas import (
@@ -343,26 +343,41 @@ def table_of(
     return table.set_index('')
 
 # %% ../../nbs/studies/ablation.ipynb #4671fd10
+def _step(ax, i, before, seeds, last=False):    # of a waterfall: line i, from the mean of the row before
+    now = np.mean(seeds)
+    up, change = now >= before, abs(now - before)
+    ax.barh(i, now - before, left=before, height=.6, color=BLUE if up else ORANGE, hatch='' if up else '//')
+    ax.plot([before]*2, [i - 1, i], color='0.6', lw=.8, zorder=0)
+    words = f'{"+" if up else "−"}{change:.1f}' + f' = {now:.1f}'*last
+    style = dict(va='center', textcoords='offset points', fontsize=9, fontweight='bold' if last else None)
+    if up: ax.annotate(words, (max(now, *seeds), i), (6, 0), ha='left', **style)
+    else: ax.annotate(words, (min(now, *seeds), i), (-6, 0), ha='right', **style)
+
+# %% ../../nbs/studies/ablation.ipynb #21faa202
 @rc_context(STYLE)
 def ladder_figure(
     rows:list,       # from `measure_part`
     title:str,       # above the figure
     goal:float=None, # drawn as a line
 )->Figure:
-    "mR of each row: the mean, and a dot per seed"
-    fig, ((ax,),) = figure(8.5, .34*len(rows) + 1, title)
-    means, box = [np.mean(r['mR']) for r in rows], dict(facecolor='white', edgecolor='none', pad=.5)
-    ax.barh(range(len(rows)), means, color=[GREY] + [BLUE]*(len(rows) - 1), height=.62)
+    "mR from row to row as a waterfall: what each row gains or loses, and a dot per seed"
+    fig, ((ax,),) = figure(8.5, .34*len(rows) + 1.1, title)
+    means = [np.mean(r['mR']) for r in rows]
     for i,r in enumerate(rows):
+        if i: _step(ax, i, means[i-1], r['mR'], last=i == len(rows) - 1)
         ax.plot(r['mR'], [i]*len(r['mR']), 'o', color='black', ms=3)
-        ax.text(max(r['mR']) + .4, i, f'{means[i]:.1f}', va='center', fontsize=8, bbox=box)
+    for i in {0, len(rows) - 1}: ax.plot([means[i]]*2, [i - .4, i + .4], color='black', lw=2)
+    ax.annotate(f'{means[0]:.1f}', (max(rows[0]['mR']), 0), (6, 0), textcoords='offset points', va='center',
+                fontsize=9, fontweight='bold')
     if goal:
         ax.axvline(goal, color=RED, lw=1, ls='--')
-        ax.text(goal + .4, -.7, f'{goal:.1f}', color=RED, fontsize=8)
-    ax.set_yticks(range(len(rows)), [('+ ' if i else '') + r['words'] for i,r in enumerate(rows)], fontsize=8)
+        ax.annotate(f'{goal:.1f}', (goal, 0), (4, 0), textcoords='offset points', color=RED, fontsize=9)
+    ax.set_yticks(range(len(rows)), [('+ ' if i else '') + r['words'] for i,r in enumerate(rows)], fontsize=9)
     ax.invert_yaxis()
     ax.grid(axis='y', visible=False)
-    ax.set(xlabel='mR in %', xlim=(0, max(means)*1.1))
+    ends = [*means, goal or means[0]]
+    margin = .15*(max(ends) - min(ends)) + .5
+    ax.set(xlabel='mR in % (the axis does not begin at 0)', xlim=(min(ends) - margin, max(ends) + margin))
     return fig
 
 # %% ../../nbs/studies/ablation.ipynb #ab1a0016
@@ -376,21 +391,21 @@ def _draw_curves(loss, recall, curves, color, label):    # two axes; from `row_o
 # %% ../../nbs/studies/ablation.ipynb #9f834361
 @rc_context(STYLE)
 def overfitting_figure(
-    columns:dict,   # title -> {label: row of `measure_part`}
-    title:str,      # above the figure
+    questions:dict,  # title -> {label: row of `measure_part`}
+    title:str,       # above the figure
 )->Figure:
-    "Training and validation loss, and recall, over the epochs"
-    fig, (above, below) = figure(3.2*len(columns), 5, title, 2, len(columns), sharey='row')
+    "Training and validation loss, and recall, over the epochs: a row for each question"
+    fig, axes = figure(8.5, 2.4*len(questions) + .5, title, len(questions), 2, sharex=True, sharey='col')
     ticks = 1, 2, 5, 10, 20, 40
-    for loss,recall,(name, rows) in zip(above, below, columns.items()):
-        for color,(label, r) in zip(('#56B4E9', BLUE, GREEN, ORANGE, RED), rows.items()):
+    for (loss, recall),(name, rows) in zip(axes, questions.items()):
+        for color,(label, r) in zip((SKY, BLUE, GREEN, ORANGE, RED), rows.items()):
             _draw_curves(loss, recall, r['curves'], color, label)
-        loss.set(title=name, xscale='log', ylim=(0, None))
-        recall.set(xlabel='epoch', xscale='log')
-        loss.legend(frameon=False, fontsize=7)
+        loss.set(xscale='log', ylabel='loss (dashed: training)')
+        recall.set(xscale='log', ylabel='mR in %')
+        recall.legend(title=name, loc='upper left', bbox_to_anchor=(1.02, 1), fontsize=9)
         for ax in (loss, recall): ax.set_xticks(ticks, map(str, ticks))
-    above[0].set_ylabel('loss (dashed: training)')
-    below[0].set_ylabel('mR in %')
+    axes[0, 0].set_ylim(bottom=0)    # of all rows, when everything is drawn
+    for ax in axes[-1]: ax.set_xlabel('epoch')
     return fig
 
 # %% ../../nbs/studies/ablation.ipynb #4770c1b2
