@@ -45,7 +45,7 @@ import clip_lab
 from .. import __version__
 from ..analysis.browse import answers, save_answers
 from ..analysis.comparison import clip_embeddings, ForBenchmark, load_clip
-from ..analysis.geometry import geometry, geometry_figure, in_words
+from ..analysis.geometry import cosines_figure, geometry, geometry_figure, in_words
 from clip_lab.analysis.hubs import (
     BANK_IMAGES, Bank, bank_of, correct, hub_metrics, hubness, hubs_figure, hubs_in_words, load_bank,
     save_bank)
@@ -396,9 +396,11 @@ def _space_figures(lab, run, model, splits):    # title -> function that draws
     words = [data.captions[i] for i in captions[batch]]
     title = f'{name}: cosines in a batch of {len(batch)} validation pairs'
     way = f'{name}: {len(rows)} validation images on their way to their captions'
+    moments, cosines = {e: epochs[e] for e in sorted({0, 1, best})}, f'{name}: cosines, epoch by epoch'
     return dict(
         similarity=lambda: similarity_figure(panels, text[batch], words, title),
         epochs=lambda: epochs_figure(epochs, text, way),
+        cosines=lambda: cosines_figure(moments, text[:], cosines),
         map=lambda: map_figure(data, rows, epochs[best], text, f'{name}: a map of the joint embedding space'))
 
 # %% ../../nbs/apps/workflow.ipynb #20cc0104

@@ -22,7 +22,7 @@ from .tables import TITLES, is_significant, readable, reference
 
 # %% ../../nbs/reporting/report.ipynb #4512b2d1
 COPIED = ('metrics', 'history', 'geometry', 'slices', 'minimal_pairs', 'zero_shot', 'answers', 'transcript')
-FIGURES = ('retrievals', 'classification', 'similarity', 'epochs', 'map', 'hubs')
+FIGURES = ('retrievals', 'classification', 'similarity', 'cosines', 'hubs')
 
 # %% ../../nbs/reporting/report.ipynb #99042bfe
 def _shrink(source, target, width=1280):

@@ -23,7 +23,7 @@ from ..experiments import Experiment
 from ..visualize import compare_curves, loss_curves
 from ..analysis.comparison import REPORT, REPORT_RUNS
 from ..analysis.minimal_pairs import pairs_figure
-from .diagram import architecture
+from .diagram import architecture, two_towers
 from .document import (
     Document, drawn, embedded, figure_of, find_browser, table_of, to_html, to_pdf)
 from .report import (
@@ -210,9 +210,11 @@ def introduction(
     "What CLIP is, what this lab does, and what it asks"
     asked = [f'{i}. {q}' for i,q in enumerate((q for n,q in QUESTIONS.items() if n in r.configs), 1)]
     encoders = [r.configs[r.first]['settings'][k]['name'] for k in ('image_encoder', 'text_encoder')]
-    towers = drawn(architecture(experiments_of(r), *encoders, ''),
-                   'image and text encoder, head and loss of each '
-                   'experiment, with what is trained', colors=32)
+    first = next(e for e in experiments_of(r) if e.name == r.first)
+    towers = two_towers(first, *encoders, r.configs[r.first]['settings']['image_size'])
+    drawing = figure_of('towers', towers, f'The two towers in {r.first}: what is frozen, what is trained, '
+                                          'and '
+                        'the shapes between.')
     return f'''Given a sentence, find the image; given an image, find the sentence. CLIP [@clip] answers
 both with two encoders, one for images and one for text, that put what belongs together at nearby points
 of one space. It was trained on 400 million pairs of an image and its caption: in each batch, every
@@ -224,7 +226,7 @@ the same, and an image encoder trained on ImageNet knows much about images. What
 one space to the other, and a small network can learn it from some thousand captioned images. LiT [@lit]
 showed how far one gets with a locked image encoder; here the text encoder is locked (@fig:towers).
 
-{figure_of('towers', towers, 'The two encoders and what each experiment trains. Hatched parts are frozen.')}
+{drawing}
 
 The questions, the first three of which are those of the original [@original]:
 
@@ -334,6 +336,7 @@ _WHY = dict(
          'three layers of '
          'the text encoder, a closed form next to the heads, and regularisation.')
 
+# %% ../../nbs/reporting/sections.ipynb #21eb0094
 def experiments_section(
     r:Report,  # the results
 )->str:        # Markdown
@@ -345,7 +348,10 @@ def experiments_section(
     table = table_of('settings', changed,
                      'Settings that differ between the experiments. A cell is empty where nothing '
                      'changes from the experiment before.')
-    return f'{why}\n\n@tab:settings lists what differs.\n\n{table}'
+    encoders = [r.configs[r.first]['settings'][k]['name'] for k in ('image_encoder', 'text_encoder')]
+    strip = drawn(architecture(experiments_of(r), *encoders, ''), 'what each experiment trains, as boxes')
+    shown = figure_of('strip', strip, 'What each experiment trains. Hatched parts are frozen.')
+    return f'{why}\n\n@fig:strip shows what is trained, @tab:settings what differs.\n\n{shown}\n\n{table}'
 
 # %% ../../nbs/reporting/sections.ipynb #21eb0035
 def measures_section(
@@ -583,15 +589,15 @@ def space_section(
     show, parts = image_of or (lambda *_: ''), []
     words = r.run(r.best).read('geometry')['words'] if r.run(r.best).has('geometry') else {}
     told = '\n'.join(f'- **{term}**: {text}' for term,text in words.items())
-    shown = dict(similarity='The cosines of sixteen images with sixteen captions, before and after '
-                            'training. The loss asks '
-                            'for a bright diagonal.',
-                 epochs='Images and captions on a plane, before training and after some epochs. Captions do '
-                        'not move, '
-                        'because their encoder is frozen.')
+    shown = dict(similarity='the cosines of sixteen images with sixteen captions, before and after '
+                            'training. The '
+                            'loss asks for a bright diagonal.',
+                 cosines='histograms of the cosines of matching and of other pairs, before training and '
+                         'after '
+                         'some epochs. The loss pulls the two apart.')
     for key,caption in shown.items():
         picture = figure_of(key, show(r.best, key, caption), f'{r.best}: {caption}')
-        parts += [f'@fig:{key} shows the space of {r.best}.', picture] if picture else []
+        parts += [f'@fig:{key} looks into the space of {r.best}.', picture] if picture else []
     pairs = {n: r.run(n).read('minimal_pairs', index_col=0) for n in r.configs
              if r.run(n).has('minimal_pairs')}
     if pairs:
