@@ -1,4 +1,4 @@
-"Measure how long the cells of each chapter take, and write it next to the module: python tests/course_times.py"
+"Measure how long the cells of each chapter take but those that are slow, and write it next to the module: python tests/course_times.py"
 import os, subprocess, sys, tempfile, time
 from pathlib import Path
 from clip_lab.apps import course
@@ -9,7 +9,7 @@ import json, sys
 from clip_lab.apps.course import _prefix, _run
 from execnb.shell import CaptureShell
 shell = CaptureShell()
-for source in _prefix(json.loads(open(sys.argv[1]).read())['cells'], True):
+for source in _prefix(json.loads(open(sys.argv[1]).read())['cells'], False):    # without the training of whole experiments
     if why := _run(shell, source): sys.exit(why)
 """
 

@@ -84,6 +84,12 @@ def _add_alt(soup):
         heading = image.find_previous(['h1', 'h2', 'h3', 'h4']) or soup.title
         image['alt'] = f'Figure: {heading.get_text().strip() if heading else "page"}'
 
+# %% ../../nbs/reporting/site.ipynb #21ca5002
+def _fold_outputs(soup):    # of solutions
+    for fold in soup.select('.cell > details.code-fold'):
+        if not fold.summary.get_text().strip().startswith('Solution'): continue
+        for output in fold.find_next_siblings(class_='cell-output'): fold.append(output.extract())
+
 # %% ../../nbs/reporting/site.ipynb #517e0008
 def _make_offline(site):    # let rendered pages work from files: search, fonts, and texts for images
     for css in site.rglob('*.css'): css.write_text(_without_imports(css.read_text()))
@@ -94,6 +100,7 @@ def _make_offline(site):    # let rendered pages work from files: search, fonts,
         up = '../'*(len(page.relative_to(site).parts) - 1)
         soup = _soup(page.read_text())
         _add_alt(soup)
+        _fold_outputs(soup)
         soup.head.append(soup.new_tag('script', src=f'{up}site_libs/offline.js'))
         page.write_text(str(soup))
 
