@@ -198,6 +198,7 @@ def answers_in(
 LARGEST = 50*2**20    # bytes of a notebook
 
 def _cells(file):    # of a notebook that anybody may have written
+    if not file.is_file(): raise LabError(f'{file.name}: not a file')    # a pipe would never end
     if file.stat().st_size > LARGEST: raise LabError(f'{file.name}: larger than {LARGEST//2**20} MB')
     try: cells = json.loads(file.read_text())['cells']
     except (ValueError, KeyError, TypeError, RecursionError):
