@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['option_of', 'check_numbers', 'check_folder', 'check_model', 'chosen_parts', 'choose_experiments', 'asked_preset',
            'command_line', 'run', 'draw_scenes', 'check_data', 'show_data', 'encode_data', 'fetch_coco',
-           'fetch_flickr8k', 'make_site', 'collect_results', 'report', 'note', 'search', 'classify', 'demo', 'bench',
-           'ablate', 'protocols', 'add_command', 'make_parser', 'one_line', 'as_options', 'main']
+           'fetch_flickr8k', 'make_site', 'collect_results', 'hand_out', 'check_exercises', 'report', 'note', 'search',
+           'classify', 'demo', 'bench', 'ablate', 'protocols', 'add_command', 'make_parser', 'one_line', 'as_options',
+           'main']
 
 # %% ../../nbs/apps/cli.ipynb #9fb72b33
 import argparse, errno, inspect, json, os, re, sys
@@ -340,6 +341,33 @@ def collect_results(
     from clip_lab.reporting.report import collect
     print(collect(runs, out))
 
+# %% ../../nbs/apps/cli.ipynb #21ca5102
+def hand_out(
+    folder:str,            # a new one
+    solutions:bool=False,  # with solutions, collapsed
+):
+    "Copy the chapters for students: blank exercises with their checks"
+    from clip_lab.apps.course import make_course
+    print(make_course(folder, solutions))
+
+# %% ../../nbs/apps/cli.ipynb #21ca5104
+def check_exercises(
+    folders:list,      # of one student, or of many: a line each
+    seconds:int=60,    # until an answer is stopped
+    slow:bool=False,   # exercises that train whole experiments too (several minutes)
+    json:str=None,     # gets the results, for other programs
+)->int:                # exit status: 0 if all pass
+    "Say which exercises are solved, without running anything of a student outside a sandbox"
+    check_numbers(1, seconds=seconds)
+    for folder in folders: check_folder(folder)
+    from clip_lab.apps.course import as_json, check_course, class_lines, report_lines, warnings_of
+    from clip_lab.tools.files import write_json
+    found = check_course(folders, seconds, slow)
+    for line in warnings_of(found): note(line)
+    if json: write_json(json, as_json(found))
+    print('\n'.join(report_lines(*found.values()) if len(found) == 1 else class_lines(found)))
+    return int(any(r.state != 'passes' for results in found.values() for r in results))
+
 # %% ../../nbs/apps/cli.ipynb #21eb0092
 def report(
     runs:str,        # a folder of results, such as _runs/scenes
@@ -619,7 +647,8 @@ def make_parser()->argparse.ArgumentParser:
     add_command(commands, 'train', run, 'Only train; what was interrupted goes on', steps=('train',))
     add_command(commands, 'evaluate', run, 'Only evaluate what has been trained', steps=('evaluate',))
     others = dict(search=search, classify=classify, demo=demo, protocols=protocols, ablate=ablate,
-                  bench=bench, site=make_site, report=report, collect=collect_results)
+                  bench=bench, site=make_site, report=report, collect=collect_results,
+                  course=hand_out, check=check_exercises)
     parts = 'features, runners, baseline, epochs, loss, profile, command, scaling and shortcuts'
     helps = dict(bench=f'{bench.__doc__}: {parts}')
     for name,f in others.items(): add_command(commands, name, f, helps.get(name))

@@ -30,6 +30,12 @@ def _add_alt(soup):
         heading = image.find_previous(['h1', 'h2', 'h3', 'h4']) or soup.title
         image['alt'] = f'Figure: {heading.get_text().strip() if heading else "page"}'
 
+# %% ../../nbs/reporting/offline.ipynb #21ca5002
+def _fold_outputs(soup):    # of solutions
+    for fold in soup.select('.cell > details.code-fold'):
+        if not fold.summary.get_text().strip().startswith('Solution'): continue
+        for output in fold.find_next_siblings(class_='cell-output'): fold.append(output.extract())
+
 # %% ../../nbs/reporting/offline.ipynb #21db0008
 def _anchor(term): return re.sub(r'\W+', '-', term.lower()).strip('-')
 
@@ -137,6 +143,7 @@ def _finish(site, page, notebooks, repository, terms, glossary):    # one page, 
     place = page.relative_to(site)
     up, soup = '../'*(len(place.parts) - 1), _soup(page.read_text())
     _add_alt(soup)
+    _fold_outputs(soup)
     if place.as_posix() in notebooks: add_notebook_line(soup, notebooks[place.as_posix()], repository, up)
     if page == glossary: glossary_terms(soup)
     elif terms: link_terms(soup, terms, up + glossary.relative_to(site).as_posix())
