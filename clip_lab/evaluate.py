@@ -98,7 +98,7 @@ def measure(
         limits['pessimistic'] = {direction: r.pessimistic() for direction,r in ranks.items()}
     context = {name: {c: v for c,v in metrics_of(r).items() if c in MEASURES} for name,r in limits.items()}
     context |= dict(gallery=dict(pairs=n) if protocol == 'paired' else dict(images=m, captions=n), ties=TIES)
-    if m >= FEWEST: context['interval'] = interval(bootstrap(*hits_by_image(ranks, row, m)))
+    if m >= FEWEST: context['interval'] = interval(bootstrap(*hits_by_image(ranks, row, m, protocol)))
     return metrics_of(ranks) | context, ranks
 
 # %% ../nbs/12_evaluate.ipynb #5725a9bd

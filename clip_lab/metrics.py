@@ -163,13 +163,14 @@ def hits_by_image(
     ranks:dict,                # from `retrieval_ranks`
     image_of_text:np.ndarray,  # (N,) row of each caption's image
     n_images:int,              # in the gallery
+    protocol:str='unique',     # of the ranks; with 'paired' an image is asked once per caption
 ):                             # hits (M, 6) and queries (M, 6), one column for each of `COLUMNS`
     "Hits and queries of each image"
     hits, queries = [], []
     for direction in DIRECTIONS:
         found = ranks[direction]
-        one_per_caption = len(found.above) == len(image_of_text)
-        image = image_of_text if one_per_caption else np.unique(image_of_text)      # (Q,) of each query
+        each_caption = direction == 't2i' or protocol == 'paired'
+        image = image_of_text if each_caption else np.unique(image_of_text)         # (Q,) of each query
         hits += [np.bincount(image, found.hits(k), n_images) for k in KS]
         queries += [np.bincount(image, minlength=n_images).astype(float)]*len(KS)
     return np.stack(hits, 1), np.stack(queries, 1)

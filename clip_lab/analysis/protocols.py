@@ -88,8 +88,9 @@ def protocol_hits(
     hits, queries = np.zeros((2, len(chosen), len(image_emb), len(COLUMNS)))
     for i,(images, captions) in enumerate(chosen):
         own = np.searchsorted(images, image_of_text[captions])    # (n,) row among these images
-        ranks = retrieval_ranks(image_emb[images], text_emb[captions], own, FIVE[protocol][0])
-        hits[i, images], queries[i, images] = hits_by_image(ranks, own, len(images))
+        kind = FIVE[protocol][0]    # 'unique' or 'paired'
+        ranks = retrieval_ranks(image_emb[images], text_emb[captions], own, kind)
+        hits[i, images], queries[i, images] = hits_by_image(ranks, own, len(images), kind)
     return hits, queries
 
 # %% ../../nbs/analysis/protocols.ipynb #21ba0020

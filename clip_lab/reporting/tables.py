@@ -25,7 +25,7 @@ def draws_of(
 )->dict:                       # experiment -> (n, 7) from `bootstrap`; empty if there are too few images
     "Recalls of several experiments on the same draws of images"
     if n_images < FEWEST: return {}
-    return {name: bootstrap(*hits_by_image(r[protocol], image_of_text, n_images))
+    return {name: bootstrap(*hits_by_image(r[protocol], image_of_text, n_images, protocol))
             for name,r in ranks.items() if protocol in r}
 
 # %% ../../nbs/reporting/tables.ipynb #1cef62df
