@@ -59,7 +59,7 @@ from nbdev.serve import proc_nbs
 if __name__ == '__main__': proc_nbs(force=True)'''
 
 def _outputs_line(source):    # when and where the notebooks were executed
-    file = source/'nbs'/'results'/'executed.json'
+    file = source/'nbs'/'executed.json'
     if not file.exists(): return ''
     m = load_json(file)
     made = f"{m['date']}, {m['hardware']}, {m['precision']}"
