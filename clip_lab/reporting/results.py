@@ -192,7 +192,7 @@ def is_stale(
 )->bool:
     "Whether an experiment has been evaluated since the summary was written"
     written = lab.runs/'summary.md'
-    if not written.exists(): return True
+    if not all((lab.runs/f).exists() for f in (written.name, 'summary.csv', 'seeds.csv')): return True
     found = [*lab.runs.glob('*/metrics.json'), *lab.runs.glob('seed*/*/metrics.json')]
     return any(f.stat().st_mtime_ns > written.stat().st_mtime_ns for f in found)
 
