@@ -94,8 +94,9 @@ def local_source(
     up:str,          # leads from the page to the top
 )->str:
     "Links to a line in the repository become links to the page of the module"
-    address = re.escape(repository) + r'([\w/]+)\.py#L(\d+)'
-    return re.sub(address, rf'{up}source/\1.html#L-\2', text)
+    def page(m):    # without a line where none is known
+        return f'{up}source/{m[1]}.html' + ('' if m[2] == 'None' else f'#L-{m[2]}')
+    return re.sub(re.escape(repository) + r'([\w/]+)\.py#L(\d+|None)', page, text)
 
 # %% ../../nbs/reporting/pages.ipynb #21da0023
 _SOURCE_PAGE = '''<!DOCTYPE html>
