@@ -29,7 +29,7 @@ setuptools.setup(
     name=cfg['lib_name'], version=cfg['version'], description=cfg['description'],
     keywords=cfg['keywords'], author=cfg['author'], author_email=cfg['author_email'],
     url=cfg['git_url'], license='Apache-2.0',
-    packages=setuptools.find_packages(include=['clip_lab*']), include_package_data=True, package_data={'clip_lab': ['*.mplstyle', '*/*.css', '*/*.js', '*/*.json']},
+    packages=setuptools.find_packages(include=['clip_lab*']), include_package_data=True, package_data={'clip_lab': ['*.mplstyle', '*/*.css', '*/*.js', '*/*.json', '*/*.md']},
     cmdclass={'build_py': WithChapters},
     install_requires=shlex.split(cfg.get('requirements','')),
     extras_require={extra: shlex.split(cfg.get(f'{extra}_requirements','')) for extra in ('dev', 'demo', 'search', 'formats', 'bench', 'report', 'course')},

@@ -28,6 +28,7 @@ def text_of(
     source = cell.get('source', '')
     return source if isinstance(source, str) else ''.join(source)
 
+# %% ../../nbs/apps/course.ipynb #22fa0002
 def role_of(
     cell:dict,  # of a notebook
 )->tuple:       # (role, number), where the role is question, exercise, solution or check; None: none of them
@@ -83,6 +84,7 @@ def course_folder()->Path:
     raise LabError(f'{package}: the chapters are not part of this installation; '
                    "pip install 'clip_lab[course]' again")
 
+# %% ../../nbs/apps/course.ipynb #22fa0004
 def chapters(
     source:str|Path=None,  # a folder; None: `course_folder`
 )->list:                   # paths, in order
@@ -121,6 +123,7 @@ def _for_students(cell, solutions):    # a code cell as it is in the copy, or No
         cell |= dict(metadata=dict(tags=['raises-exception']), outputs=[], execution_count=None)
     return cell
 
+# %% ../../nbs/apps/course.ipynb #22fa0006
 def student_notebook(
     notebook:dict,         # as it is in the repository
     here:set,              # names that are in the copy too
@@ -147,6 +150,7 @@ and add cells below it if you like; the cell after it checks your answer. Leave 
 `#|` as they are.
 """
 
+# %% ../../nbs/apps/course.ipynb #22fa0008
 def _check_place(folder):    # where a course may be put
     if folder.is_file(): raise LabError(f'{folder}: a file; name a new folder')
     if any(folder.rglob('*.ipynb')):
@@ -180,6 +184,7 @@ def _without_first_line(source):
     lines = [line.rstrip() for line in source.splitlines() if not line.startswith('#|')]
     return '\n'.join(lines).strip()
 
+# %% ../../nbs/apps/course.ipynb #22fa000a
 def answers_in(
     cells:list,     # of a student's notebook
     official:list,  # of the chapter
@@ -231,6 +236,7 @@ class Result:
     answer: str = ''            # the student's code
     file: Path = None           # the student's notebook
 
+# %% ../../nbs/apps/course.ipynb #22fa000c
 def read_answers(
     folder:Path,       # of a student
     chapter:Path,      # a numbered notebook of the course
@@ -260,6 +266,7 @@ def _names(source, context):    # names that code assigns (ast.Store) or uses (a
         found |= {n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
     return found
 
+# %% ../../nbs/apps/course.ipynb #22fa000e
 def _failing_line(error, source):    # of a cell that was run
     trace, line = error.__traceback__, ''
     while trace:
@@ -277,6 +284,7 @@ def _run(shell, source):    # a cell; None, or in one line what is wrong
         return 'does not hold: ' + re.sub(r'\s\s+#.*', '', line)[:200]
     return first_line(error)
 
+# %% ../../nbs/apps/course.ipynb #22fa0010
 def run_answer(
     shell,          # in which the chapter has been run
     answer:str,     # the student's code
@@ -292,12 +300,13 @@ def run_answer(
     return _run(shell, exercise['check'])
 
 # %% ../../nbs/apps/course.ipynb #21ca2042
-_MARK = 'clip_lab-result '    # begins a line with a result, among all that chapters print
-
 def _prefix(cells, slow):    # the code of a chapter but its exercises
     sources = [text_of(c) for c in cells if c['cell_type'] == 'code' and not role_of(c)]
     skipped = r'#\|\s*eval:\s*false' + ('' if slow else r'|#\|\s*slow')
     return [s for s in sources if not re.search(rf'^({skipped})', s, re.M)]
+
+# %% ../../nbs/apps/course.ipynb #22fb0002
+_MARK = 'clip_lab-result '    # begins a line with a result, among all that chapters print
 
 def _tell(**result): print('\n' + _MARK + json.dumps(result), flush=True)
 
@@ -324,6 +333,7 @@ def _files_beside(notebook):    # small files that are not notebooks
              if p.is_file() and not p.is_symlink() and p.suffix != '.ipynb' and p.name[0] != '.']
     return [str(p.resolve()) for p in files] if sum(p.stat().st_size for p in files) <= FILES else []
 
+# %% ../../nbs/apps/course.ipynb #22fa0012
 def _environment(folder):    # of a chapter that is run
     quiet = dict(HOME=str(folder), TMPDIR=str(folder/'tmp'), MPLBACKEND='agg', TQDM_DISABLE='1',
                  OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='', HF_HUB_OFFLINE='1', JUPYTER_PLATFORM_DIRS='1')
@@ -331,6 +341,7 @@ def _environment(folder):    # of a chapter that is run
     paths = os.pathsep.join([package, *filter(None, [os.environ.get('PYTHONPATH')])])
     return os.environ | quiet | dict(PYTHONPATH=paths)
 
+# %% ../../nbs/apps/course.ipynb #22fa0014
 def _outcomes(text):    # lines of `serve`
     lines = [line.removeprefix(_MARK) for line in text.splitlines() if line.startswith(_MARK)]
     return [json.loads(line) for line in lines]
@@ -338,16 +349,18 @@ def _outcomes(text):    # lines of `serve`
 # %% ../../nbs/apps/course.ipynb #21ca2044
 _START = 'import sys; from clip_lab.apps.course import serve; serve(sys.argv[1])'
 
+def _job_of(r):    # what `serve` has to know of a `Result`
+    return dict(answer=r.answer, exercise=r.exercise.exercise, check=r.exercise.check,
+                files=_files_beside(r.file))
+
+# %% ../../nbs/apps/course.ipynb #22fa0016
 def _serve_apart(chapter, results, seconds, slow, apart):    # run `serve` in a process; what it told
     with tempfile.TemporaryDirectory(prefix='clip_lab-check-') as folder:
         folder = Path(folder).resolve()
         for name in 'tmp', 'nbs': (folder/name).mkdir()
         shutil.copytree(chapter.parent/'results', folder/'nbs'/'results')
-        answers = [dict(answer=r.answer, exercise=r.exercise.exercise, check=r.exercise.check,
-                        files=_files_beside(r.file)) for r in results]
-        job = dict(chapter=str(chapter.resolve()), folder=str(folder), answers=answers,
-                   seconds=seconds, slow=slow, apart=apart)
-        write_json(folder/'job.json', job)
+        job = dict(chapter=str(chapter.resolve()), folder=str(folder), answers=list(map(_job_of, results)))
+        write_json(folder/'job.json', job | dict(seconds=seconds, slow=slow, apart=apart))
         process = subprocess.Popen(
             [sys.executable, '-c', _START, str(folder/'job.json')],
             cwd=folder/'nbs', env=_environment(folder),
@@ -387,6 +400,7 @@ def _check_extra():    # that what chapters import is installed
         raise LabError(f"{', '.join(missing)}: not installed; "
                        "pip install 'clip_lab[course]' installs all that the chapters import")
 
+# %% ../../nbs/apps/course.ipynb #22fa0018
 def check_course(
     folders:list,           # of students
     seconds:int=60,         # until an answer is stopped
@@ -413,6 +427,7 @@ def score(
     "How many exercises pass"
     return f"{sum(r.state == 'passes' for r in results)} of {len(results)}"
 
+# %% ../../nbs/apps/course.ipynb #22fa001a
 def report_lines(
     results:list,  # of `Result`
 )->list:           # texts, one per exercise, and how many pass
@@ -424,6 +439,7 @@ def report_lines(
         lines.append(f'{where}  {r.exercise.number}. {r.exercise.title}' + (f': {r.why}' if r.why else ''))
     return [*lines, score(results)]
 
+# %% ../../nbs/apps/course.ipynb #22fa001c
 def class_lines(
     found:dict,  # folder -> list of `Result`
 )->list:         # texts, one per student

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['COPIED', 'FIGURES', 'collect', 'Report', 'read_report', 'headline', 'setups', 'experiments_of', 'differences',
-           'facts', 'course', 'recalls', 'run_figure', 'telling_caption', 'top_five', 'changes_here_and_there',
+           'facts', 'course', 'recalls', 'run_figure', 'plain', 'telling_caption', 'top_five', 'changes_here_and_there',
            'agreement', 'pairs_lines', 'slices_lines']
 
 # %% ../../nbs/reporting/report.ipynb #e4bfe193
@@ -242,6 +242,13 @@ def run_figure(
     file = r.run(name).figure(figure).with_suffix('.webp')
     return f'![{words}]({file.as_posix()})' if file.exists() else ''
 
+# %% ../../nbs/reporting/report.ipynb #22ed0002
+def plain(
+    caption:str,  # any text
+)->str:           # Markdown
+    "A text of the data that is shown as it is, whatever is in it"
+    return re.sub(r'[^\w\s.,;:\'!?()-]', lambda m: f'&#{ord(m[0])};', caption)
+
 # %% ../../nbs/reporting/report.ipynb #21ee0002
 def _asked(r, name):    # caption row -> answer, of the captions that were drawn
     answers = r.run(name).read('answers')['answers'] if r.run(name).has('answers') else []
@@ -268,11 +275,11 @@ def top_five(
     def cell(n, f):
         image = r.run(n).read('answers')['pictures'][str(f['row'])]
         mark = ' ✓' if f['right'] else ''
-        return f"![{image['caption']}]({(r.folder/'thumbs'/image['file']).as_posix()}){mark}"
+        return f"![{plain(image['caption'])}]({(r.folder/'thumbs'/image['file']).as_posix()}){mark}"
     def row(n):
         a = _asked(r, n)[caption]
         return f'| **{n}**, rank {a["rank"]} | ' + ' | '.join(cell(n, f) for f in a['found']) + ' |'
-    head = f'| "{said["captions"][str(caption)]}" | 1 | 2 | 3 | 4 | 5 |\n|---|---|---|---|---|---|'
+    head = f'| "{plain(said["captions"][str(caption)])}" | 1 | 2 | 3 | 4 | 5 |\n|---|---|---|---|---|---|'
     return '\n'.join([head, *map(row, names)])
 
 # %% ../../nbs/reporting/report.ipynb #3cbff8e1

@@ -73,6 +73,7 @@ def masked_info_nce(
     logits = logits.masked_fill(left_out, torch.finfo(logits.dtype).min)
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
+# %% ../../nbs/studies/ideas.ipynb #22ee0002
 class WithoutParaphrases(IdeaTraining):
     "InfoNCE in which captions that the text encoder calls alike are no negatives"
     def head_loss(self, image, text, ids):
@@ -92,6 +93,7 @@ def sigmoid_loss(
     logits = F.normalize(image, dim=1) @ F.normalize(text, dim=1).T * scale + bias    # (B, B)
     return F.binary_cross_entropy_with_logits(logits, same.to(logits.dtype), reduction='sum') / len(image)
 
+# %% ../../nbs/studies/ideas.ipynb #22ee0004
 class SigmoidLoss(IdeaTraining):
     "Training with SigLIP's loss, its scale and bias trained"
     def __init__(self, *args, **kwargs):
@@ -117,6 +119,7 @@ def partners(
     captions_of = [np.flatnonzero(pair == i) for i in range(len(order))]
     return order, np.array([rng.choice(captions_of[order[i]]) for i in pair])
 
+# %% ../../nbs/studies/ideas.ipynb #22ee0006
 class FuseMix(IdeaTraining):
     "Training on mixtures of pairs"
     def update(self, x, text, ids, places=None, n=None, pair=slice(None)):
@@ -137,6 +140,7 @@ def neighbours(
     unit = unit - unit.mean(0)
     return torch.log_softmax(unit @ unit.T / temperature, 1)
 
+# %% ../../nbs/studies/ideas.ipynb #22ee0008
 def structure_loss(
     before:torch.Tensor,  # (B, W) frozen
     after:torch.Tensor,   # (B, D)
