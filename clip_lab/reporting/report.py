@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['COPIED', 'FIGURES', 'collect', 'Report', 'read_report', 'headline', 'setups', 'experiments_of', 'differences',
-           'facts', 'course', 'recalls', 'run_figure', 'plain', 'telling_caption', 'top_five', 'changes_here_and_there',
-           'agreement', 'pairs_lines', 'slices_lines']
+           'facts', 'course', 'recalls', 'plain', 'telling_caption', 'top_five', 'changes_here_and_there', 'agreement',
+           'pairs_lines', 'slices_lines']
 
 # %% ../../nbs/reporting/report.ipynb #e4bfe193
 import re, shutil
@@ -230,17 +230,6 @@ def recalls(
     "Recalls with changes, and the rows 'a perfect model' and 'chance'"
     table = r.tables[protocol]
     return readable(table.loc[:name] if name else table, r.metrics[r.first]).rename_axis(None)
-
-# %% ../../nbs/reporting/report.ipynb #6ef46cea
-def run_figure(
-    r:Report,      # the results
-    name:str,      # of an experiment
-    figure:str,    # of FIGURES
-    words:str,     # what it shows
-)->str:            # Markdown; empty if the run has no such figure
-    "A figure of a run"
-    file = r.run(name).figure(figure).with_suffix('.webp')
-    return f'![{words}]({file.as_posix()})' if file.exists() else ''
 
 # %% ../../nbs/reporting/report.ipynb #22ed0002
 def plain(
