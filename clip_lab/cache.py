@@ -45,7 +45,7 @@ def records(self:VectorFile,
     names:list,  # (B,) of the items
     vectors,     # (B, width) numbers
 )->np.ndarray:   # (B,) of `record`
-    "Items and their vectors in the form of the file"
+    "Items and their vectors as records of the file"
     made = np.zeros(len(names), self.record)
     made['item'] = np.frombuffer(b''.join(names), 'V16')
     with np.errstate(over='ignore'): made['vector'] = vectors    # what is too large becomes infinite
@@ -121,7 +121,7 @@ def forget(self:VectorFile,
 @patch
 def missing(self:VectorFile,
     names:list,  # of items
-)->list:         # a position of each that has no vector, once
+)->list:         # one position of each item that has no vector
     "Which items are still to be computed"
     position = {name: i for i,name in enumerate(names)}      # of a repeated item the last one
     return [i for name,i in position.items() if name not in self.row_of]
@@ -175,7 +175,7 @@ def cached_vectors(
     width:int,            # of a vector
     compute,              # function of the missing positions that yields (positions, (B, width) numbers)
     dtype:str='float16',  # of the numbers on disk
-    seconds:float=5,      # how much work a kill may cost
+    seconds:float=5,      # how much work may be lost if the process is killed
     force:bool=False,     # compute again even if it is there
     part:tuple=(0, 1),    # number of this process, and how many share the work; all of them call this
     wait=lambda: None,    # waits until every process is here

@@ -87,7 +87,7 @@ def read_captions(
     images = [(id, name) for id,name in images if is_inside(name)]
     no_text = [id for id,_,caption in texts if not isinstance(caption, str)]    # cleaning leaves them out
     row = {}
-    for i,(id,_) in enumerate(images): row.setdefault(id, i)    # of a repeated id, the first counts
+    for i,(id,_) in enumerate(images): row.setdefault(id, i)    # the first entry of a repeated id counts
     return CaptionDataset(
         folder=Path(folder), image_ids=np.array([id for id,_ in images], dtype=np.int64),
         file_names=[name for _,name in images],
@@ -207,7 +207,7 @@ def check_disjoint(
     splits:dict,  # name -> CaptionDataset
 ):
     "Make sure that no image file is in two splits"
-    first = {}    # path -> the split it was met in
+    first = {}    # path -> the split it was first found in
     for name,data in splits.items():
         folder = os.path.realpath(data.folder)
         for file_name in data.file_names:

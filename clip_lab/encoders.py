@@ -22,7 +22,7 @@ def _in_float32(conv, x):
     if x.device.type != 'cpu': return type(conv).forward(conv, x)
     with torch.autocast('cpu', enabled=False): return type(conv).forward(conv, x.float())
 
-def _exact_depthwise(module):    # the same; its wide depthwise convolutions compute in float32 on a CPU
+def _exact_depthwise(module):    # the same, but depthwise convolutions above 3 x 3 compute in float32
     for m in module.modules():
         if isinstance(m, nn.Conv2d) and m.groups > 1 and max(m.kernel_size) > 3:
             m.forward = MethodType(_in_float32, m)
@@ -35,7 +35,7 @@ class ImageEncoder(nn.Module):
         name:str,             # as in `IMAGE_ENCODERS`
         early:nn.Sequential,  # (B, 3, H, W) pixels -> (B, C, h, w); always frozen
         last:nn.Module,       # (B, C, h, w) -> (B, width, h', w'); frozen unless `unfrozen`
-        exact:int,            # how many of the first modules of `early` always compute in float32
+        exact:int,            # how many of the first modules of `early` a `FrozenPart` keeps exact
         width:int,            # of the features
         mean:tuple,           # (3,) channel means of its training images, of pixels scaled to 0..1
         std:tuple,            # (3,) their standard deviations
@@ -52,7 +52,7 @@ class ImageEncoder(nn.Module):
         self.requires_grad_(False).to(memory_format=torch.channels_last).eval()
 
     def pool(self, x):            # (B, C, h, w) -> (B, width)
-        "Run the last stage and average over the grid, and what `with_penultimate` and `with_peaks` add"
+        "Run the last stage and average over the grid; append what `with_penultimate` and `with_peaks` add"
         if self.stages > 1: x = self.last[:-1](x)
         y = (self.last if self.stages == 1 else self.last[-1])(x)
         pooled = [z.float().mean((2, 3)) for z in ([x, y] if self.penultimate else [y])]
@@ -82,7 +82,7 @@ def with_parts(self:ImageEncoder, early, last, **changes)->ImageEncoder:
 
 @patch
 def with_penultimate(self:ImageEncoder)->ImageEncoder:
-    "The encoder whose features hold the average over the stage before the last one, too"
+    "The encoder whose features also hold the average over the stage before the last one"
     return self.with_parts(self.early, self.last, penultimate=True, width=self.before + self.width)
 
 @patch
@@ -193,7 +193,7 @@ class TextEncoder:
 def mask_of(self:TextEncoder, ids)->torch.Tensor:    # (B, T), 1 for a caption's own tokens
     "Where the captions are, in padded tokens"
     padding = ids == self.tokenizer.pad_token_id
-    # the first one ends the caption
+    # if the same token ends a caption, the first one is its end
     if self.tokenizer.pad_token_id == self.tokenizer.eos_token_id: padding &= padding.cumsum(1) > 1
     return (~padding).long()
 
@@ -202,8 +202,8 @@ def bag_of_tokens(
     ids:torch.Tensor,   # (B, T) tokens
     mask:torch.Tensor,  # (B, T), 1 for a caption's own tokens
     width:int=2048,     # of the result
-)->torch.Tensor:        # (B, width) 1 where a token of the caption has its place, 0 elsewhere
-    "Which tokens occur, each in a place that its number decides; few share one"
+)->torch.Tensor:        # (B, width) 1 at the place of each token of the caption, 0 elsewhere
+    "Which tokens occur, each at a place given by a hash of its id; few tokens share a place"
     places = ids*2654435761 % 2**32 * width // 2**32    # (B, T)
     bag = torch.zeros(len(ids), width, device=ids.device)
     return bag.scatter_add_(1, places, mask.float()).clamp(max=1)
@@ -238,7 +238,7 @@ def with_layers(self:TextEncoder)->TextEncoder:
     inner = self.model.config.hidden_size
     if inner != self.width:
         raise LabError(f'{self.name}: its layers are {inner} wide and its embeddings {self.width}, '
-                       'where they must be equally wide')
+                       'but they must be equally wide')
     new = copy.copy(self)
     new.layers, new.width = True, 3*self.width
     return new

@@ -23,8 +23,8 @@ from .train import embed_images
 # %% ../nbs/12_evaluate.ipynb #6e17a02f
 def nearest(
     query:torch.Tensor,    # (Q, D)
-    gallery,               # (G, D), of any length
-    k:int=5,               # how many of the gallery
+    gallery,               # (G, D), of any norm
+    k:int=5,               # results per query
 ):                         # rows (Q, k) and cosines (Q, k), best first
     "The gallery's entries most similar to each query"
     unit = F.normalize(query, dim=1)
@@ -39,16 +39,16 @@ def choose_queries(
     n:int=6,              # how many; None for one of each image
     seed:int=0,           # of the random numbers
 )->np.ndarray:            # (n,) rows of captions of different images
-    "Draw captions to be asked of every experiment"
+    "Draw captions to use as queries for every experiment"
     _, first = np.unique(data.image_of_text, return_index=True)      # the first caption of each image
     return np.random.default_rng(seed).permutation(first)[:n]
 
 # %% ../nbs/12_evaluate.ipynb #9e6dfc1e
 def queries_like(
-    phrases:torch.Tensor,      # (Q, D) embeddings of what is wanted
+    phrases:torch.Tensor,      # (Q, D) embeddings of the phrases
     text_emb:torch.Tensor,     # (N, D)
     image_of_text:np.ndarray,  # (N,) row of each caption's image
-)->np.ndarray:                 # (Q,) or fewer rows of captions, of different images
+)->np.ndarray:                 # at most Q rows of captions, of different images
     "The captions nearest to given phrases"
     rows = nearest(phrases, text_emb, 1)[0][:, 0]               # (Q,)
     return rows[~pd.Series(image_of_text[rows]).duplicated()]
@@ -69,7 +69,7 @@ def choose_candidates(
     n:int=3,              # images
     candidates:int=5,     # sentences per image
     seed:int=0,           # of the random numbers
-)->list:                  # n (row of the image, rows of the captions, place of its own caption among them)
+)->list:                  # n (row of the image, rows of the captions, position of its own among them)
     "Draw images to classify, each with one positive and several negative captions"
     rng = np.random.default_rng(seed)
     first = choose_queries(data, None, seed)     # one caption of every image, in random order
@@ -85,11 +85,11 @@ TIES = 'equal scores in random order, the expected value'
 
 def measure(
     image_emb:torch.Tensor,  # (M, D)
-    text_emb,                # (N, D) captions, of any length
+    text_emb,                # (N, D) captions, of any norm
     data:CaptionDataset,     # the images and captions
     protocol:str='unique',   # 'unique' or 'paired'
 ):                           # metrics (a dict that JSON can hold), ranks ('i2t' and 't2i' -> `Ranks`)
-    "Metrics of a protocol with all that is needed to read them"
+    "Metrics of a protocol with everything needed to interpret them"
     row, m, n = data.image_of_text, len(image_emb), len(text_emb)
     ranks = retrieval_ranks(image_emb, text_emb, row, protocol)
     limits = dict(ceiling=perfect_ranks(row, data.captions, protocol), chance=chance_ranks(row, m, protocol))
@@ -106,10 +106,10 @@ TESTS = {'coco-5k': 5000, 'flickr8k-1k': 1000, 'flickr30k-1k': 1000}    # Karpat
 REPORTED = ('unique', 'unique_hub', 'paired', 'coco-5k', 'coco-1k', 'flickr8k-1k', 'flickr30k-1k')
 
 def as_published(
-    published:str,             # a key of `TESTS`; None: no test split of Karpathy's
+    published:str,             # a key of `TESTS`; None: not one of Karpathy's test splits
     unique:dict,               # metrics of the unique protocol
     image_emb:torch.Tensor,    # (M, D)
-    text_emb,                  # (N, D) captions, of any length
+    text_emb,                  # (N, D) captions, of any norm
     image_of_text:np.ndarray,  # (N,) row of each caption's image
     fold:int=1000,             # images per fold of coco-1k
 )->dict:                       # protocol -> metrics
@@ -143,10 +143,10 @@ def evaluate(
 
 # %% ../nbs/12_evaluate.ipynb #7bfe2d90
 def save_ranks(
-    run:Run,     # gets them
+    run:Run,     # where to save them
     ranks:dict,  # protocol -> direction -> `Ranks`
 ):
-    "Keep the ranks of all queries"
+    "Save the ranks of all queries"
     tensors = {}
     for protocol,directions in ranks.items():
         for direction,r in directions.items():

@@ -82,7 +82,7 @@ def _grey(pixels): return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)    # (H, W) u
 def adjust(
     pixels:np.ndarray,  # (H, W, 3) uint8
     what:str,           # a key of `JITTER`
-    factor:float,       # 1 changes nothing; of hue: a shift in turns of the colour circle, 0 changes nothing
+    factor:float,       # 1 changes nothing; for hue: a shift in turns of the colour circle, 0 changes nothing
 )->np.ndarray:          # (H, W, 3) uint8
     "Change one colour property of an image"
     if what == 'brightness': return cv2.LUT(pixels, _levels(factor, 0))
@@ -151,7 +151,7 @@ def _stack(views): return torch.from_numpy(np.stack(views))    # (B, size, size,
 def view_batches(
     view_of,        # function of a row -> (size, size, 3) uint8
     batches:list,   # of lists of rows
-    processes:int,  # that decode; 0: this one does
+    processes:int,  # worker processes; 0: this process decodes
     threads:int=4,  # of this process, if it decodes
 ):                  # yields (B, size, size, 3) tensors, pinned if processes made them for a GPU
     "Views in batches, in order, decoded by threads or by processes"

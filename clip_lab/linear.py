@@ -196,7 +196,7 @@ def choose_shares(
     split:Split,           # the training set
     seed:int=0,            # of the division
 )->dict:                   # (shrinkage of images, of captions) -> mean of 1/rank, of images left out
-    "How well shrinkages do, by cross-validation over images: first those of images, then of captions"
+    "How well each shrinkage does, by cross-validation over images: first for images, then for captions"
     images = np.random.default_rng(seed).permutation(np.unique(split.image_of_text))[:CHOICE_IMAGES]
     folds = [np.sort(images[i::FOLDS]) for i in range(FOLDS)]
     parts = [moments(model, split, fold) for fold in folds]
@@ -251,7 +251,7 @@ def fit_beside(
     split:Split,           # the training set
     device:Device=CPU,     # where the model is
 ):
-    "Find the linear head that stands next to trained ones"
+    "Find the map of a linear head next to trained ones"
     training, words, text = model.training, model.shape.words, model.linear_heads[1]
     if words: text.scale[-words:] = _rarity(split.text, words).to(text.scale.device)
     set_maps(model.eval(), Cca(_usable_moments(model, split, device)), BESIDE)

@@ -177,7 +177,7 @@ def hits_by_image(
 
 # %% ../nbs/08_metrics.ipynb #ed2a7daa
 MEASURES = COLUMNS + ['mR']
-FEWEST = 10    # images below which drawing from them again says nothing about others
+FEWEST = 10    # with fewer images, drawing from them again says nothing about others
 
 # %% ../nbs/08_metrics.ipynb #ed2a7dba
 def bootstrap(
@@ -298,7 +298,7 @@ def _sizes(device, block, n_texts, n_images):    # captions and images whose sco
 def _space(device, n): return (*torch.empty(3, n), np.empty(n, dtype=bool)) if device.type == 'cpu' else ()
 
 @contextmanager
-def _full_float32():    # no bfloat16 or TF32 in its place, whatever the program around allows
+def _full_float32():    # no bfloat16 or TF32 in its place, whatever the calling program allows
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision('highest')
     try: yield

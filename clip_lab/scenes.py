@@ -291,7 +291,7 @@ def _about_several(phrases, names, boxes, rng):    # `boxes`: name -> boxes, in 
     drawn = list(boxes)
     if max(len(boxes[first]), len(boxes[second])) > 1: joint = rng.choice(['and', 'with'])
     elif drawn.index(first) > drawn.index(second): joint = rng.choice(['and', 'with', 'next to'])
-    else: joint = relation(boxes[first][0], boxes[second][0], rng)    # which wants the one drawn later second
+    else: joint = relation(boxes[first][0], boxes[second][0], rng)    # the one drawn later goes second
     if len(phrases) == 2: return f'{phrases[0]} {joint} {phrases[1]}'
     return f'{phrases[0]}, {phrases[1]} and {phrases[2]}'
 
@@ -362,7 +362,7 @@ def make_scenes(
     made_by = dict(n_train=n_train, n_val=n_val, seed=seed, size=size, version=1)
     note = root/'scenes.json'
     if root.exists() and not note.exists():
-        raise LabError(f'{root}: is there, but was not made by the scenes generator; name another folder')
+        raise LabError(f'{root}: exists, but was not made by the scenes generator; name another folder')
     if note.exists() and not force:
         if load_json(note) != made_by:
             raise LabError(f'{root}: holds scenes made with other settings; '

@@ -40,7 +40,7 @@ def embed_images(
     model.eval()
     number, processes = process() if together else (0, 1)
     rows = np.arange(len(inputs.data.file_names)) if rows is None else np.asarray(rows)
-    mine = np.arange(number, len(rows), processes)    # places of this process's images
+    mine = np.arange(number, len(rows), processes)    # positions of this process's images
     parts = []
     with torch.no_grad():
         for i in range(0, len(mine), inputs.group):
@@ -67,7 +67,7 @@ def validation_loss(
 # %% ../nbs/11_train.ipynb #10ab000e
 # batches in which all captions of an image are together
 def _whole_images(texts, image_of_text, images, batch_size):
-    order = pd.Index(images).get_indexer(image_of_text[texts])    # (T,) place of each caption's image
+    order = pd.Index(images).get_indexer(image_of_text[texts])    # (T,) position of each caption's image
     by_image = np.argsort(order, kind='stable')
     images_each = max(1, batch_size*len(images)//len(texts))
     starts = np.flatnonzero(np.diff(order[by_image]//images_each)) + 1
@@ -79,7 +79,7 @@ def epoch_batches(
     n_images:int,              # images in the split
     batch_size:int,            # pairs
     group:int,                 # images per group
-    rng:np.random.Generator,   # of the order
+    rng:np.random.Generator,   # for the order
     whole_images:bool=False,   # keep an image's captions together, in batches of about `batch_size`
 ):                             # yields (rows of a group's images, list of batches of captions)
     "Visit every caption once, in random order, group by group"
@@ -92,13 +92,13 @@ def epoch_batches(
 
 # %% ../nbs/11_train.ipynb #10ab0002
 def train_plainly(
-    model:RetrievalModel,    # with its first weights
+    model:RetrievalModel,    # with its initial weights
     splits:dict,             # 'train' and 'val' -> Split
     epochs:int=10,           # passes over all captions
     batch_size:int=32,       # pairs
     lr:float=1e-4,           # learning rate
     temperature:float=0.07,  # divides the cosines
-    seed:int=0,              # of the order
+    seed:int=0,              # for the order
 )->pd.DataFrame:             # one row per epoch
     "The training loop of the baseline, and nothing else"
     train, val, history = splits['train'], splits['val'], []
@@ -129,11 +129,11 @@ def _can_be_recorded(experiment, device, scaler, micro_batch):    # as one launc
 # %% ../nbs/11_train.ipynb #80f26aa0
 def make_optimizer(
     experiment:Experiment,  # its settings
-    model:RetrievalModel,   # with its first weights
+    model:RetrievalModel,   # with its initial weights
     device:Device,          # where it is
     recorded:bool=False,    # its steps are recorded on a GPU
 )->torch.optim.Optimizer:
-    "The optimizer of all weights that are trained"
+    "An optimizer for all trained weights"
     settings = experiment.optimizer
     options = dict(lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
     if recorded: options |= dict(lr=torch.tensor(settings.lr, device=device.name), capturable=True)
@@ -142,12 +142,12 @@ def make_optimizer(
 
 # %% ../nbs/11_train.ipynb #80f26aa1
 class Training:
-    "A training run: what it consists of, and where it stands"
+    "A training run: what it consists of, and how far it has got"
     def __init__(self,
         experiment:Experiment,                    # its settings
-        model:RetrievalModel,                     # with its first weights
+        model:RetrievalModel,                     # with its initial weights
         splits:dict,                              # 'train' and 'val' -> Split
-        folder:str|Path,                          # gets all files of the run
+        folder:str|Path,                          # for all files of the run
         device:Device=CPU,                        # where to compute
         save_every:float=30,                      # seconds between checkpoints
         micro_batch:int=0,                        # pairs computed at once, to save memory; 0: the whole batch
@@ -197,7 +197,7 @@ def watched_rows(self:Training)->np.ndarray:    # (W,)
 # %% ../nbs/11_train.ipynb #10ab0008
 @patch
 def save(self:Training):
-    "Write down all that the rest of the run depends on"
+    "Save everything that the rest of the run depends on"
     self.check_losses()
     self.count_time()
     note = dict(history=self.history, place=self.place, steps=self.steps, scaler=self.scaler.state_dict())
@@ -244,7 +244,7 @@ def find_linear_head(self:Training):
 @patch
 @contextmanager
 def averages(self:Training):
-    "Put the average in the place of the weights for a while"
+    "Temporarily replace the weights with their average"
     if not self.averaged:
         yield
         return
@@ -299,7 +299,7 @@ def mixed(self:Training,
     text:torch.Tensor,  # (B, D) embeddings of the captions of the batch
     image:np.ndarray,   # (B,) their images
 )->torch.Tensor:        # (B, D)
-    "The embeddings, each mixed with another one of its image if the experiment says so"
+    "The embeddings, each mixed with another of the same image if the experiment asks for it"
     most = self.experiment.data.mix
     if not most: return text
     rng = np.random.default_rng([self.experiment.seed, self.steps])
@@ -310,7 +310,7 @@ def mixed(self:Training,
 # %% ../nbs/11_train.ipynb #4d6a4433
 @patch
 def set_learning_rate(self:Training):
-    "Give the optimizer the learning rate of this moment"
+    "Set the optimizer's learning rate to its current value"
     done = len(self.history) + self.place['seen']/len(self.splits['train'].text)    # epochs
     self.lr = learning_rate(self.experiment, done)
     for g in self.optimizer.param_groups:
@@ -323,9 +323,9 @@ def update(self:Training,
     x:torch.Tensor,         # (u, ...) inputs of this process's images of the batch
     text:torch.Tensor,      # (B, D) embeddings of the captions
     ids:torch.Tensor,       # (B,) the images' rows
-    places=None,            # (u,) where the inputs stand among the batch's images; None: in order
-    n:int=None,             # how many images the batch has; None: as many as inputs
-    pair=slice(None),       # (B,) the image of each caption among them
+    places=None,            # (u,) positions of the inputs among the batch's images; None: in order
+    n:int=None,             # images in the batch; None: as many as inputs
+    pair=slice(None),       # (B,) index of each caption's image among them
 )->torch.Tensor:            # () the loss
     "Update the weights on one batch"
     n = len(x) if n is None else n
@@ -348,7 +348,7 @@ def step(self:Training,
     image = self.splits['train'].image_of_text[texts]          # (B,)
     embedded, pair = image, slice(None)  # the images to embed, and which of them each caption belongs to
     if self.experiment.data.whole_images: embedded, pair = np.unique(image, return_inverse=True)
-    in_group = np.searchsorted(rows, embedded)                 # (U,) their places in the group
+    in_group = np.searchsorted(rows, embedded)                 # (U,) their positions in the group
     mine = pairs_of_process(in_group)                          # (u,) those of this process
     inputs = x[in_group[mine]//process()[1]]                   # (u, ...)
     text = self.mixed(text, image).to(self.device.name)        # (B, D)
@@ -364,7 +364,7 @@ def step(self:Training,
 def stop_at(self:Training,
     loss:float,         # not finite
     texts:np.ndarray,   # captions of the batch
-    seen:int,           # pairs of the epoch before it
+    seen:int,           # pairs of the epoch before this batch
 ):
     "End a run whose loss is not finite, and say where to look"
     data, step = self.splits['train'].inputs.data, seen//self.experiment.batch_size + 1
@@ -382,7 +382,7 @@ UNCHECKED_STEPS = dict(cpu=1, cuda=64)    # steps whose losses may be unchecked;
 
 @patch
 def check_losses(self:Training):
-    "Add up the losses of the last steps, and make sure that they are numbers"
+    "Add up the losses of the last steps, and make sure that they are finite"
     if not self.pending: return
     losses = torch.stack([loss for loss,_,_ in self.pending]).tolist()
     for loss,(_,texts,seen) in zip(losses, self.pending):
@@ -415,7 +415,7 @@ def train_group(self:Training,
 def train_epoch(self:Training,
     bar,         # a progress bar that counts pairs
 )->float:        # mean loss over the epoch's pairs
-    "Train on every caption that the epoch still has"
+    "Train on every caption that is left in the epoch"
     self.model.train()
     self.since = time.perf_counter()
     number, processes = process()
@@ -455,7 +455,7 @@ def load_epochs(
 def finish_epoch(self:Training,
     train_loss:float,  # from `train_epoch`
 ):
-    "Validate, and write down what the epoch has brought"
+    "Validate, and record the results of the epoch"
     with self.averages():
         row = dict(epoch=self.epoch, train_loss=train_loss) | self.validate()
         if is_first() and row['val_loss'] <= min((h['val_loss'] for h in self.history), default=math.inf):
@@ -485,13 +485,13 @@ def train(
         if model.pretrained is not None: run.find_linear_head()
         watched = embed_images(model, splits['val'].inputs, device, rows=run.watched_rows(), together=True)
         run.watched['0'] = watched.half().cpu()
-    wait_for_all()                                        # nobody writes before everybody has read
+    wait_for_all()                                        # no process writes before all have read
     with progress(None, f'training {experiment.name}', epochs*n) as bar:
         bar.update(len(run.history)*n + run.place['seen'])
         while run.epoch <= epochs:
             train_loss = run.train_epoch(bar)
             run.finish_epoch(train_loss)
-            # does not show a hidden bar
+            # `refresh` would show a hidden bar
             bar.set_postfix(epoch=len(run.history), train=f'{train_loss:.2f}', refresh=False)
             if run.epoch > epochs: run.save()
     wait_for_all()

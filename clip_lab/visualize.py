@@ -37,7 +37,7 @@ def safe_text(
     width:int=0,  # characters per line; 0: all in one line
     lines:int=1,  # at most, the rest is cut off
 )->str:
-    "A text from outside, made safe for a figure"
+    "Text from outside, made safe for a figure"
     clear = ' '.join(''.join(map(_printable, str(text))).split())
     if width:
         if len(clear) > width*lines: clear = _shorten(clear, width*lines)
@@ -114,8 +114,8 @@ def looks_of(
 
 # %% ../nbs/13_visualize.ipynb #7e446777
 def show_image(
-    ax,             # axes of Matplotlib
-    image,          # of PIL
+    ax,             # Matplotlib axes
+    image,          # a PIL image
     title:str,      # above it
     color:str,      # of title and frame
     frame:float=3,  # width of the frame in points
@@ -213,7 +213,7 @@ def compare_curves(
     return fig
 
 # %% ../nbs/13_visualize.ipynb #43610df2
-def _show_ranking(axes, data, own, ranked, cosines):    # its own image first, then the first of the ranking
+def _show_ranking(axes, data, own, ranked, cosines):    # its own image first, then the top of the ranking
     left, *others = axes
     rank = int(np.flatnonzero(ranked == own)[0]) + 1
     show_image(left, load_image(data.path(own)), f'its image: rank {rank:,}', 'black', 1)
@@ -232,7 +232,7 @@ def top_retrievals(
     k:int=5,                 # retrieved images per caption
     labels:list=None,        # (Q,) what each query is an example of
 )->Figure:
-    "For each caption the image it describes, and the first of the gallery"
+    "For each caption, the image it describes and the images ranked first"
     rows, cosines = nearest(text_emb[queries], image_emb, len(image_emb))                   # (Q, M)
     k, labels = min(k, rows.shape[1]), labels or ['']*len(queries)
     fig, axes = figure(8.5, 1.8*len(queries) + .5, title, len(queries))
@@ -260,7 +260,7 @@ def best_typical_worst(
     return rows, ['best']*n + ['typical']*n + ['worst']*n
 
 # %% ../nbs/13_visualize.ipynb #84d3c0f9
-def _caption_lines(ax, texts, cosines, hits, places, k):     # one line per place of the ranking
+def _caption_lines(ax, texts, cosines, hits, places, k):     # one line per rank
     for i,place in enumerate(places):
         mark, color = ('✓', BLUE) if hits[place] else ('✗', RED)
         line = f'{mark} {place+1:>5,}  {cosines[place]:.2f}  {safe_text(texts[place], 78)}'
@@ -272,13 +272,13 @@ def _caption_lines(ax, texts, cosines, hits, places, k):     # one line per plac
 def top_captions(
     data:CaptionDataset,     # images and captions
     image_emb:torch.Tensor,  # (M, D)
-    text_emb,                # (N, D) captions, of any length
+    text_emb,                # (N, D) captions, of any norm
     images:np.ndarray,       # (Q,) rows of images that have captions
     title:str,               # above the figure
     k:int=5,                 # retrieved captions per image
     labels:list=None,        # (Q,) what each query is an example of
 )->Figure:
-    "For each image the captions ranked first, and the first of its own with its rank"
+    "For each image, the captions ranked first, and the first of its own with its rank"
     rows, cosines = nearest(image_emb[images], text_emb, len(text_emb))                   # (Q, N)
     labels = labels or ['image']*len(images)
     fig, axes = figure(8.5, 1.5*len(images) + .5, title, len(images), 2, width_ratios=(1, 5))
@@ -292,7 +292,7 @@ def top_captions(
     return fig
 
 # %% ../nbs/13_visualize.ipynb #0f0d8a28
-def _probability_bars(ax, p, own, texts):      # own: place of the image's own caption
+def _probability_bars(ax, p, own, texts):      # own: position of the image's own caption
     bars = ax.barh(range(len(p)), p, color=[BLUE if i == own else '0.75' for i in range(len(p))])
     values = [f'{100*v:.1f} %' for v in p]
     values[own] += '  (its own)'
@@ -312,7 +312,7 @@ def classification_chart(
     title:str,               # above the figure
     temperature:float=0.07,  # divides the cosines
 )->Figure:
-    "Images, and the probability of each of several captions for them"
+    "Images with the probability of each of several captions"
     fig, axes = figure(8.5, 2*len(candidates) + .5, title, len(candidates), 2, width_ratios=(1, 2.2))
     for (left, right),(row,texts,own) in zip(axes, candidates):
         p = probabilities(image_emb[[row]], text_emb[texts], temperature)[0]      # (C,)

@@ -85,7 +85,7 @@ def test_a_picture_finds_captions_and_is_classified(demo, page):
     page.get_by_role('button', name='Find sentences', exact=True).click()
     page.get_by_text('The nearest captions of the run').first.wait_for()
     shot(page, 'captions')
-    page.get_by_label('Sentences to choose from, one a line').fill('a dog\na cat\na truck')
+    page.get_by_label('Sentences to choose from, one per line').fill('a dog\na cat\na truck')
     page.get_by_role('button', name='Find sentences', exact=True).click()
     page.get_by_text('Probabilities among the sentences given').first.wait_for()
     page.get_by_text('a truck').nth(1).wait_for()

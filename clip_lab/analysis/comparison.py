@@ -77,7 +77,7 @@ def published_for(
     protocol:str,  # a key of the metrics
     metrics:dict,  # from `evaluate`
 )->pd.DataFrame:   # rows of `PUBLISHED`
-    "Published results that can stand next to this table"
+    "Published results that can be compared with this table"
     if protocol != 'unique_hub': found = (PUBLISHED.protocol == protocol) & ~CORRECTED
     else: found = PUBLISHED.protocol.isin(set(metrics) - {'coco-1k'}) & CORRECTED    # the same gallery
     return PUBLISHED[found].drop(columns='protocol')
@@ -185,7 +185,7 @@ def encode_text(self:ForBenchmark, tokens, normalize=False)->torch.Tensor:    # 
 
 # %% ../../nbs/analysis/comparison.ipynb #9736a002
 class JudgedBy(Dataset):
-    "The images a run was judged by, as `clip_benchmark` and similar tools read a data set"
+    "The images a run was evaluated on, as `clip_benchmark` and similar tools read a data set"
     def __init__(self,
         run:str|Path,  # its folder
         transform,     # from an image to pixels

@@ -72,7 +72,7 @@ _SENTENCES = {
 def in_words(
     g:dict,  # from `geometry`
 )->dict:     # term -> a sentence
-    "What the numbers of a space say, a sentence each"
+    "What the numbers of a space say, one sentence each"
     g = dict(g, root=g['alignment']**.5, of_images=_evenly(g['uniformity_pictures']),
              of_captions=_evenly(g['uniformity_captions']), regions=_regions(g['gap']))
     return {term: sentence.format(**g) for term,sentence in _SENTENCES.items()}
@@ -134,7 +134,7 @@ def cosines_figure(
     bins:np.ndarray=None,   # edges of the bars; None: so that all cosines fit
     top:float=None,         # of the axis, in percent; None: so that all bars fit
 )->Figure:
-    "Histograms of the cosines of matching and of other pairs, at each of some moments of a training"
+    "Histograms of the cosines of matching and of other pairs, at several moments of a training"
     bins = _bins(snapshots, text) if bins is None else bins
     fig, axes = figure(7, 2.1*len(snapshots) + .8, title, len(snapshots), sharex=True, sharey=True)
     for (ax,),(epoch, image_emb) in zip(axes, snapshots.items()):
@@ -149,9 +149,9 @@ def cosines_animation(
     snapshots:dict,         # epoch -> (W, D) images
     text:torch.Tensor,      # (W, D) one caption of each
     title:str,              # above each frame
-    seconds:float=1.2,      # that a frame stays; the last one stays three times as long
+    seconds:float=1.2,      # per frame; the last one stays three times as long
     dpi:int=80,             # dots per inch
-)->bytes:                   # a GIF that begins again and again
+)->bytes:                   # a GIF that repeats forever
     "The cosines of matching and of other pairs, epoch by epoch"
     bins = _bins(snapshots, text)
     heights = [np.histogram(k, bins)[0].max()*100/len(k) for emb in snapshots.values()

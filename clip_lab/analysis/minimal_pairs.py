@@ -24,7 +24,7 @@ def _another(name, things, rng):            # of the same kind, seen in training
     return str(rng.choice([n for n,t in THINGS.items() if t['kind'] == kind and n not in unfit]))
 
 # %% ../../nbs/analysis/minimal_pairs.ipynb #a200000a
-def _relation(a, b):    # boxes (x, y, width, height) -> where a is, seen from b; None where that is not clear
+def _relation(a, b):    # boxes (x, y, width, height) -> where a is relative to b; None where that is unclear
     dx, dy = (a[i] + a[i+2]/2 - b[i] - b[i+2]/2 for i in (0, 1))              # from centre to centre
     if max(abs(dx), abs(dy)) < .35*(a[2] + b[2]): return None                 # too near each other
     if .7 < abs(dx)/(abs(dy) + 1e-9) < 1.4: return None                       # nearly on a diagonal

@@ -57,7 +57,7 @@ class Plane:
         unit = F.normalize(points.float(), dim=1)
         self.centre = unit.mean(0)
         _, sizes, axes = torch.linalg.svd(unit - self.centre, full_matrices=False)
-        signs = axes[torch.arange(2), axes[:2].abs().argmax(1)].sign()             # SVD leaves them open
+        signs = axes[torch.arange(2), axes[:2].abs().argmax(1)].sign()             # SVD does not fix them
         self.axes = (axes[:2]*signs[:, None]).T                                    # (D, 2)
         self.share = sizes[:2].square() / sizes.square().sum().clamp(min=1e-12)    # (2,)
 
@@ -95,7 +95,7 @@ def epochs_figure(
     text:torch.Tensor,   # (W, D) one caption of each
     title:str,           # above the figure
 )->Figure:
-    "Images and their captions at up to six moments of a training, 60 pairs joined by a line"
+    "Images and their captions at up to six moments of a training, 60 pairs joined by lines"
     chosen = _chosen(sorted(snapshots), 6)
     plane, rows = Plane(torch.cat([text, snapshots[chosen[-1]]])), -(-len(chosen)//3)
     captions, line = plane(text), dict(color='0.8', lw=.6)                       # (W, 2)
@@ -124,7 +124,7 @@ def map_figure(
     text_emb:torch.Tensor,   # (W, D) one caption of each
     title:str,               # above the figure
 )->Figure:
-    "Images, 60 of them drawn, on the plane where they spread most, and with captions on that of both"
+    "Images on the plane where they spread most (60 of them drawn), and with their captions on a joint plane"
     fig, ((left, right),) = figure(10, 5.2, title, 1, 2, width_ratios=(1.25, 1))
     own, joint = Plane(image_emb), Plane(torch.cat([image_emb.float(), text_emb.float()]))
     points = own(image_emb)                                                      # (W, 2)

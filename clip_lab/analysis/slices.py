@@ -125,7 +125,7 @@ def slice_table(
     return pd.DataFrame(rows).T.rename_axis(['group', 'slice'])
 
 # %% ../../nbs/analysis/slices.ipynb #21faa001
-def _slice_dots(ax, table, whole, shift, look):    # the slices of a group, from the top; of all captions
+def _slice_dots(ax, table, whole, shift, look):    # a row per slice of a group; the row of all captions
     y, recall, line = np.arange(len(table)) + shift, table['R@1'], dict(color=look['color'], lw=.9)
     interval = [recall - table.low, table.high - recall]
     ax.errorbar(recall, y, xerr=interval, ls='', ms=6, capsize=3, **look)

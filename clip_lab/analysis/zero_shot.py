@@ -79,7 +79,7 @@ def confusion(
     classes:torch.Tensor,    # (T, C, D) from `class_embeddings`, for all `THINGS` in their order
     truth:list,              # from `ground_truth`
 ):                           # (7, 7) percent of a kind called each kind; ((main thing, name given), times)
-    "What main things are taken for"
+    "What the main things are called, by kind, and the most frequent mistakes"
     names, kinds = list(THINGS), list(VERBS)
     kind_of = {n: kinds.index(THINGS[n]['kind']) for n in names}
     present, main = _drawn(truth)
@@ -121,7 +121,7 @@ def zero_shot_figure(
     wrong:list,           # from `confusion`
     title:str,            # above the figure
 )->Figure:
-    "Accuracy, kinds taken for kinds, and the most frequent confusions"
+    "Accuracy, the kinds confused with each other, and the most frequent confusions"
     fig, ((left, middle, right),) = figure(10, 3.4, title, 1, 3, width_ratios=(1.3, 1.2, 1))
     _accuracy_bars(left, table)
     _kinds_matrix(middle, kinds)

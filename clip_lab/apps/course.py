@@ -24,15 +24,15 @@ _TITLE = re.compile(r'### Exercise (\d+): (.+)')
 def text_of(
     cell:dict,  # of a notebook
 )->str:
-    "The source of a cell, which notebooks keep as a text or as lines"
+    "The source of a cell, which notebooks keep as one string or as lines"
     source = cell.get('source', '')
     return source if isinstance(source, str) else ''.join(source)
 
 # %% ../../nbs/apps/course.ipynb #22fa0002
 def role_of(
     cell:dict,  # of a notebook
-)->tuple:       # (role, number), where the role is question, exercise, solution or check; None: none of them
-    "What a cell is in an exercise"
+)->tuple:       # (role, number), the role is question, exercise, solution or check; None: another cell
+    "The role of a cell in an exercise"
     source = text_of(cell)
     if cell['cell_type'] == 'markdown': match, kind = _TITLE.match(source), 'question'
     else: match, kind = _ROLE.match(source), None
@@ -101,7 +101,7 @@ def linked(
     here:set,        # names that are in the copy too
     repository:str,  # address of the folder `nbs`, with a slash at its end
 )->str:
-    "Text whose links lead somewhere: within the copy, or to the repository"
+    "Text with links that work: within the copy, or to the repository"
     def link(m):
         name, anchor = m[2], m[3] or ''
         if name.split('/')[0] in here: return m[0]
@@ -163,7 +163,7 @@ def make_course(
     solutions:bool=False,   # with solutions, collapsed
     source:str|Path=None,   # the folder with the chapters; None: `course_folder`
 )->Path:                    # `folder`
-    "Copy the chapters for students, with what they read"
+    "Copy the chapters for students, with the results that they read"
     folder, files = Path(folder), chapters(source)
     _check_place(folder)
     here = {f.name for f in files} | {'results'}
@@ -229,10 +229,10 @@ STATES = 'passes', 'fails', 'not started', 'notebook missing'
 
 @dataclass
 class Result:
-    "What became of a student's exercise"
+    "The outcome of a student's exercise"
     exercise: Exercise
     state: str = ''             # one of `STATES`; empty: it has not been tried
-    why: str = ''               # where it fails: one line
+    why: str = ''               # if it fails: the reason, in one line
     answer: str = ''            # the student's code
     file: Path = None           # the student's notebook
 
@@ -240,9 +240,9 @@ class Result:
 def read_answers(
     folder:Path,       # of a student
     chapter:Path,      # a numbered notebook of the course
-    slow:bool=False,   # slow exercises too
+    slow:bool=False,   # also slow exercises
 )->list:               # of `Result`, one per exercise
-    "What a student has handed in for a chapter; what can be said without running it is said"
+    "A student's answers for a chapter, with the outcome where it is known without running them"
     official = json.loads(chapter.read_text())['cells']
     results = [Result(e) for e in read_exercises(chapter) if slow or not e.slow]
     if not results: return []
@@ -300,13 +300,13 @@ def run_answer(
     return _run(shell, exercise['check'])
 
 # %% ../../nbs/apps/course.ipynb #21ca2042
-def _prefix(cells, slow):    # the code of a chapter but its exercises
+def _prefix(cells, slow):    # the code of a chapter without its exercises
     sources = [text_of(c) for c in cells if c['cell_type'] == 'code' and not role_of(c)]
     skipped = r'#\|\s*eval:\s*false' + ('' if slow else r'|#\|\s*slow')
     return [s for s in sources if not re.search(rf'^({skipped})', s, re.M)]
 
 # %% ../../nbs/apps/course.ipynb #22fb0002
-_MARK = 'clip_lab-result '    # begins a line with a result, among all that chapters print
+_MARK = 'clip_lab-result '    # begins a line with a result, among everything that chapters print
 
 def _tell(**result): print('\n' + _MARK + json.dumps(result), flush=True)
 
@@ -354,7 +354,7 @@ def _job_of(r):    # what `serve` has to know of a `Result`
                 files=_files_beside(r.file))
 
 # %% ../../nbs/apps/course.ipynb #22fa0016
-def _serve_apart(chapter, results, seconds, slow, apart):    # run `serve` in a process; what it told
+def _serve_apart(chapter, results, seconds, slow, apart):    # run `serve` in a process; its results
     with tempfile.TemporaryDirectory(prefix='clip_lab-check-') as folder:
         folder = Path(folder).resolve()
         for name in 'tmp', 'nbs': (folder/name).mkdir()
@@ -377,7 +377,7 @@ def _serve_apart(chapter, results, seconds, slow, apart):    # run `serve` in a 
 def _try_answers(chapter, results, seconds, slow, apart):    # fill in `state` and `why`
     waiting = list(results)
     while waiting:
-        batch = waiting if apart else waiting[:1]    # without copies of a process, one process an answer
+        batch = waiting if apart else waiting[:1]    # without copies of a process, one process per answer
         told = _serve_apart(chapter, batch, seconds, slow, apart)
         if told and 'broken' in told[0]:
             raise LabError(f"{chapter.name}: does not run here ({told[0]['broken']}); "
@@ -392,7 +392,7 @@ def _try_answers(chapter, results, seconds, slow, apart):    # fill in `state` a
         waiting = waiting[len(told):]
 
 # %% ../../nbs/apps/course.ipynb #21ca2047
-def _check_extra():    # that what chapters import is installed
+def _check_extra():    # make sure that the packages that chapters import are installed
     needed = dict(execnb='execnb', hypothesis='hypothesis', sklearn='scikit-learn',
                   torchmetrics='torchmetrics', clip_benchmark='clip-benchmark')
     missing = [name for module,name in needed.items() if importlib.util.find_spec(module) is None]
@@ -404,7 +404,7 @@ def _check_extra():    # that what chapters import is installed
 def check_course(
     folders:list,           # of students
     seconds:int=60,         # until an answer is stopped
-    slow:bool=False,        # exercises too that train whole experiments
+    slow:bool=False,        # also exercises that train whole experiments
     source:str|Path=None,   # the folder with the chapters; None: `course_folder`
 )->dict:                    # folder -> list of `Result`
     "Try the answers of students"
@@ -467,13 +467,13 @@ def as_json(
 def warnings_of(
     found:dict,  # folder -> list of `Result`
 )->list:         # texts
-    "What a teacher should know about the machine: what cannot be contained where answers were run"
+    "Warnings for a teacher: what cannot be contained on the machine that ran the answers"
     if not any(r.answer and r.state in STATES[:2] for results in found.values() for r in results): return []
     lost = [what for what,held in what_holds().items() if not held]
     return [f"not contained on this system: {', '.join(lost)}; see the page Sandbox"] if lost else []
 
 # %% ../../nbs/apps/course.ipynb #21ca2071
-WORDS, LINES, WITH_CODE, WITHOUT = 150, 20, 15, 5    # a minute, a minute, minutes, minutes
+WORDS, LINES, WITH_CODE, WITHOUT = 150, 20, 15, 5    # per minute, per minute, minutes each, minutes each
 
 def _seconds(name):    # that the cells of a chapter took
     times = Path(importlib.util.find_spec('clip_lab').origin).parent/'apps'/'course_times.json'

@@ -30,14 +30,14 @@ class Panel:
 # %% ../../nbs/apps/demo.ipynb #86497608
 def open_panel(
     run:str|Path,       # folder of a run, folder of a saved model, or a model on the Hugging Face Hub
-    images:str=None,    # folder of images; None: those the run was judged by
+    images:str=None,    # folder of images; None: those the run was evaluated on
     device:str='auto',  # auto, cpu, cuda or mps
     index:str=None,     # folder for the embeddings; None: with the run, or in a cache folder
 )->Panel:
-    "Load a model and embed what it is asked about"
+    "Load a model and embed its images and captions"
     model = load_model(run, device=device)
     texts = Run(run).read('held_out')['captions']['texts'] if Run(run).has('held_out') else []
-    captions = list(dict.fromkeys(texts))[:25_000]    # all different, in their order
+    captions = list(dict.fromkeys(texts))[:25_000]    # each once, in order
     found = index_of_run(model, run, index or index_folder(run), images)
     caption_emb = model.embed_texts(captions) if captions else torch.zeros(0, model.width)
     return Panel(Path(run).name, model, found, captions, caption_emb)
@@ -56,9 +56,9 @@ def small_copy(
 # %% ../../nbs/apps/demo.ipynb #5cbefb87
 def find_images_for(
     side:Panel,    # the model and its images
-    sentence:str,  # what is asked
+    sentence:str,  # the query
     top:int=6,     # images
-):                 # (image, 'numbers  file') above the line, a note ('' for none), the same below the line
+):                 # pairs (image, 'numbers  file') above the line, a note or '', pairs below the line
     "What the page shows for a sentence"
     if not sentence.strip(): return [], 'Type a sentence first.', []
     query = side.model.embed_texts([sentence])
@@ -83,15 +83,15 @@ def _notes(side, sentence, gone):    # gone: number of answers whose files canno
 # %% ../../nbs/apps/demo.ipynb #814750e0
 def find_sentences_for(
     side:Panel,        # the model and its captions
-    image,             # the file of an image, or an image of PIL; None: none was given
-    sentences:str='',  # to choose from, one a line
+    image,             # the file of an image, or a PIL image; None: none was given
+    sentences:str='',  # to choose from, one per line
     top:int=6,         # captions
 ):                     # rows [sentence, number, relevance], a note
     "What the page shows for an image"
     if image is None: return [], 'Drop an image first.'
     labels = [s.strip() for s in sentences.splitlines() if s.strip()]
     if not labels and not side.captions:
-        return [], f'{side.name} has no captions of its own; type sentences to choose from, one a line.'
+        return [], f'{side.name} has no captions of its own; type sentences to choose from, one per line.'
     try:
         if labels:
             numbers = {s: f'{100*p:.1f} %' for s,p in side.model.classify(image, labels).items()}
@@ -159,7 +159,7 @@ def _sentence_tab(gr, panels):    # an image in, sentences out
         with gr.Column():
             file = gr.File(label='Image', type='filepath', height=120)    # gr.Image has 8 bits and no EXIF
             preview = gr.Image(label='Image', interactive=False, height=300)
-        labels = gr.Textbox(label='Sentences to choose from, one a line', lines=6)
+        labels = gr.Textbox(label='Sentences to choose from, one per line', lines=6)
     file.change(lambda path: small_copy(path) if path else None, file, preview, api_name='preview')
     button = gr.Button('Find sentences', variant='primary')
     def table():

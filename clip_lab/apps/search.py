@@ -38,7 +38,7 @@ def find_images(
     "All image files below a folder"
     left_out = {} if left_out is None else left_out
     if not Path(folder).is_dir():
-        raise LabError(f'{folder}: no such folder; name one that has images with `images`')
+        raise LabError(f'{folder}: no such folder; name a folder of images with `images`')
     found = images_below(folder, left_out)
     if found: return found
     reasons = ''.join(f'; {name}: {why}' for name,why in list(left_out.items())[:3])
@@ -66,12 +66,12 @@ class ImageIndex:
     "The embedded images of a folder"
     folder: Path      # where the images are
     names: list       # M paths below it
-    items: list       # M texts that stand for the files as they were
+    items: list       # M texts that identify the files and their state
     vectors: Vectors  # (M, D) unit vectors; zeros for what could not be decoded
     skipped: dict     # path -> why it could not be read
-    bank: Bank = None     # of the model; None: it has none that is large enough
-    hubs: Vectors = None  # (M, 1) what hub correction subtracts from the cosines of each, with a bank
-    line: float = None    # the corrected score that a clear answer has at least, with a bank
+    bank: Bank = None     # of the model; None: it has none, or a small one
+    hubs: Vectors = None  # with a bank: (M, 1) what hub correction subtracts from cosines
+    line: float = None    # with a bank: the lowest corrected score of a clear answer
 
     @property
     def usable(self)->np.ndarray:
@@ -126,7 +126,7 @@ def _cached_constants(model, where, items, vectors, force):    # Vectors (M, 1)
     key = _key(model) | dict(bank=captions, temperature=bank.temperature)
     return cached_vectors(where, 'hubs', key, items, 1, compute, 'float32', force=force)
 
-def _with_bank(index, model, where, force):    # the index, with what the bank says of its images
+def _with_bank(index, model, where, force):    # the index, with the hub constants and the line
     hubs = _cached_constants(model, where, index.items, index.vectors, force)
     index = replace(index, bank=model.bank, hubs=hubs)
     return replace(index, line=_cached_line(index))
@@ -153,10 +153,10 @@ def index_of_run(
     model:ClipLab,         # a trained model
     run:str|Path,          # its folder
     where:str|Path,        # gets the embeddings
-    images:str|Path=None,  # a folder to search instead; None: the images the run was judged by
+    images:str|Path=None,  # a folder to search instead; None: the images the run was evaluated on
     force:bool=False,      # read every image again
 )->ImageIndex:
-    "Embed the images that a run is asked about"
+    "Embed the images that a run is to search"
     if images is not None: return index_images(model, images, where, force)
     judged = Run(run).held_out()
     return index_images(model, judged.folder, where, force, judged.file_names)
@@ -167,7 +167,7 @@ class Answer(NamedTuple):
     name: str                # path below the folder
     cosine: float
     row: int                 # of the image in the index
-    relevance: float = None  # share of the bank's captions that are less like it; None: not known
+    relevance: float = None  # share of the bank's captions that fit it less; None: not known
     above: bool = None       # whether it is above the line; None: not known
     alike: int = 0           # how many more are nearly the same
 
@@ -194,7 +194,7 @@ def embed_query(
 def cosines(self:ImageIndex,
     query:torch.Tensor,  # (1, D)
 )->torch.Tensor:         # (M,)
-    "Of a query with all images"
+    "Cosines of a query with all images"
     unit = F.normalize(query, dim=1)[0]    # (D,)
     parts = (self.vectors[i:i+4096] for i in range(0, len(self.vectors), 4096))
     return torch.cat([F.normalize(part, dim=1) @ unit for part in parts])
@@ -205,7 +205,7 @@ def search(self:ImageIndex,
     top:int=5,              # how many images
     corrected:bool=False,   # in the order of the hub-corrected scores, if there is a bank
 )->list:                    # of `Answer`, best first
-    "The best images for a query, exactly"
+    "The best images for a query, by exact search"
     cosines = self.cosines(query)    # (M,)
     scores = cosines - self.hubs[:][:, 0] if corrected and self.hubs is not None else cosines
     rows = scores.topk(min(top + len(self.skipped), len(scores))).indices.tolist()
@@ -214,9 +214,9 @@ def search(self:ImageIndex,
 
 # %% ../../nbs/apps/search.ipynb #34bb00ab
 def terms_of(
-    query,     # a sentence or path; or a list of words, with + and - between several of them
+    query,     # a sentence or path; or a list of words, with + and - between several queries
 )->list:       # (1 or -1, sentence or path) of each
-    "The queries that a line of words consists of"
+    "The queries in a line of words"
     if isinstance(query, str): return [(1, query)]
     terms = [('+', [])]    # sign, words
     for word in query:
@@ -238,8 +238,8 @@ def embed_queries(
     return F.normalize(total, dim=1)
 
 # %% ../../nbs/apps/search.ipynb #34bb00ac
-# largest difference of one value, of 255, between tiny copies that count as the same image; measured on
-# 300 scenes and 300 photos: copies of one image differed by 32 at most, of two images by 79 at least
+# largest difference of one value (0 to 255) between tiny copies that count as the same image; on 300 scenes
+# and 300 photos, tiny copies of one image differed by at most 32, and those of two images by at least 79
 ALIKE = 40
 
 # %% ../../nbs/apps/search.ipynb #34bb00bc
@@ -291,7 +291,7 @@ def relevance(
     images:torch.Tensor,   # (K, D)
     bank:Bank,             # of the model
 )->np.ndarray:             # (Q, K), from 0 to 1
-    "Share of a bank's captions that are less like each image than a query is"
+    "Share of a bank's captions that fit each image less than a query does"
     query, images, captions = (F.normalize(x.float(), dim=1) for x in (query, images, bank.captions))
     known = (captions @ images.T).T.sort().values.contiguous()    # (K, B)
     asked = (images @ query.T).contiguous()                       # (K, Q)
@@ -299,9 +299,9 @@ def relevance(
 
 # %% ../../nbs/apps/search.ipynb #5e3a1006
 # share of the bank's captions that find nothing as good in the whole folder as an answer above the line;
-# of 1,000 scenes or photos, something is above for 3 to 29 % of absent things (of 100: 11 to 48 %)
+# in 1,000 scenes or photos, something is above it for 2 to 29 % of absent things (in 100: 10 to 38 %)
 LINE = .5
-LINE_CAPTIONS = 1000    # of the bank, by which the line is drawn
+LINE_CAPTIONS = 1000    # of the bank, from which the line is computed
 
 def line_of(
     vectors:Vectors,          # (M, D) images, of any length
@@ -335,9 +335,9 @@ def _cached_line(index):    # kept by folder, until an image changes
 def with_relevance(self:ImageIndex,
     query:torch.Tensor,  # (1, D) of a sentence, or of several
     answers:list,        # of `Answer`
-    line:bool=True,      # say too what is above the line; it holds for one sentence, not for sums
+    line:bool=True,      # also say what is above the line; it holds for one sentence, not for sums
 )->list:                 # of `Answer`
-    "Answers that say how sure they are, if there is a bank"
+    "Answers with relevance, and with the line, if there is a bank"
     if self.bank is None: return answers
     rows = np.array([a.row for a in answers])
     shares, hubs = relevance(query, self.vectors[rows], self.bank)[0], self.hubs[rows][:, 0]
@@ -348,7 +348,7 @@ def with_relevance(self:ImageIndex,
 def keys_of(
     index:ImageIndex,  # from `index_images`
 )->np.ndarray:         # (M,) uint64
-    "A number for each image file as it was"
+    "A number that identifies each image file and its state"
     return np.frombuffer(b''.join(item_names(index.items)), np.uint64)[::2]
 
 # %% ../../nbs/apps/search.ipynb #5e3a0c05
@@ -368,7 +368,7 @@ def _graph_file(index):
 def _for_graph(index):    # the embeddings (M, D), or with a bank (M, D+4)
     if index.hubs is None: return index.vectors
     images = Corrected(index.vectors, index.hubs[:][:, 0].double(), True)
-    images.radius = 1    # at least any constant's size, so that images can be added later
+    images.radius = 1    # no constant is larger, so images can be added later
     return images
 
 def _asked_of_graph(index, query, corrected):    # (D,) or with a bank (D+4,)
@@ -401,7 +401,7 @@ def search_approximately(self:ImageIndex,
     top:int=5,              # how many images
     corrected:bool=False,   # in the order of the hub-corrected scores, if there is a bank
 )->list:                    # of `Answer`, best first
-    "Images near to a query; one of the nearest may be missing"
+    "Images near a query; some of the nearest may be missing"
     row_of = {int(key): row for row,key in enumerate(keys_of(self))}
     found = graph.search(_asked_of_graph(self, query, corrected).numpy(), top)
     rows = [row_of[int(key)] for key in found.keys]

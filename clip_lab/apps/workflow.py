@@ -83,7 +83,7 @@ class Lab:
     cache: Path             # the cache folder
     device: Device          # where to compute
     queries: np.ndarray     # (Q,) rows of the held-out captions whose retrievals are drawn
-    force: bool = False     # compute again what is there already
+    force: bool = False     # compute again what is already there
     drawn: bool = True      # draw figures and analyse every experiment
     save_every: float = 30  # seconds between checkpoints
     seed: int = 0           # of the draw of the data
@@ -91,7 +91,7 @@ class Lab:
 
     @property
     def held_out(self)->str:
-        "The split that experiments are judged by: 'test' if there is one, else 'val'"
+        "The split that experiments are evaluated on: 'test' if there is one, else 'val'"
         return list(self.data)[-1]
     def run(self, name:str)->Run:
         "The run of an experiment"
@@ -108,9 +108,9 @@ def open_lab(
     name:str='scenes',     # of the folder of the results
     seed:int=0,            # of the random numbers
     device:str='auto',     # auto, cpu, cuda or mps
-    out:str='_runs',       # the folder above it
+    out:str='_runs',       # the folder above that one
     cache:str='_cache',    # the cache folder
-    force:bool=False,      # compute again what is there already
+    force:bool=False,      # compute again what is already there
     precision:str='auto',  # of encoders: auto, bfloat16, float16 or float32
 )->Lab:
     "Read the data and embed the captions"
@@ -229,8 +229,8 @@ def same_settings(
 def data_marks(
     data:dict,  # split -> CaptionDataset
 )->dict:        # 'train/images'... -> (M,) a number for each image or caption
-    "What each image and caption was like, in eight bytes"
-    def marks(texts):    # the first half of the 16 bytes that the cache knows each of them by
+    "Eight bytes that identify the content of each image and caption"
+    def marks(texts):    # the first half of the 16 bytes that identify it in the cache
         return torch.from_numpy(np.frombuffer(b''.join(item_names(texts)), np.int64)[::2].copy())
     found = {}
     for split,d in data.items():
@@ -257,7 +257,7 @@ def changes_of(
 # %% ../../nbs/apps/workflow.ipynb #20cc0260
 def commit(
     file:str=clip_lab.__file__,  # of the package
-)->str:                          # such as 427c0ed; '+' behind it: files changed since
+)->str:                          # such as 427c0ed; '+' after it: files changed since
     "The commit that the package's code is from; empty outside a repository"
     def git(*words):
         return check_output(['git', *words], cwd=Path(file).parent, text=True, stderr=DEVNULL)
@@ -270,7 +270,7 @@ def commit(
 def machine(
     device:Device,  # the chosen device
 )->dict:
-    "What the run is computed on, and with"
+    "The hardware and software that compute a run"
     packages = {name: version(name) for name in ('torch', 'torchvision', 'transformers', 'timm', 'numpy')}
     return dict(device=device.name, hardware=hardware(device), threads=torch.get_num_threads(),
                 python=platform.python_version(), packages=dict(clip_lab=__version__) | packages,
@@ -280,7 +280,7 @@ def machine(
 def run_settings(
     lab:Lab,                # what the experiments share
     experiment:Experiment,  # its settings
-)->dict:                    # as JSON gives it back
+)->dict:                    # as it is read back from JSON
     "All that the result of a run depends on"
     return json.loads(json.dumps(dict(experiment=asdict(experiment)) | lab.settings))
 
@@ -323,7 +323,7 @@ def make_bank(
     experiment:Experiment,  # its settings
     model:RetrievalModel,   # with its best weights
 )->Bank:
-    "Embed a draw of the training set, without augmentation"
+    "Embed a sample of the training set, without augmentation"
     data = lab.data['train']
     few = choose_subset(data, min(BANK_IMAGES, len(np.unique(data.image_of_text))))
     text = text_embeddings(few, text_reader(lab, model.shape), lab.cache, lab.device)
@@ -428,7 +428,7 @@ def with_hub_correction(
 def karpathy_test(
     lab:Lab,  # what the experiments share
 )->str:       # a key of `TESTS`, or None
-    "Which test split of Karpathy's the held-out images are, if they are one, and whole"
+    "Which of Karpathy's test splits the held-out images are; None if they are not a complete one"
     if lab.held_out != 'test': return None
     flickr = next(iter(Path(lab.preset.root).glob('dataset_flickr*.json')), None)
     name = f"{flickr.stem.removeprefix('dataset_')}-1k" if flickr else 'coco-5k'
@@ -506,7 +506,7 @@ def at_work(
     "Let one process at a time work on a run"
     lock = FileLock(folder.with_name(f'.{folder.name}.lock'), timeout=0)
     if is_first(): folder.parent.mkdir(parents=True, exist_ok=True)
-    try: held = lock.acquire() if is_first() else nullcontext()    # the other processes are in its care
+    try: held = lock.acquire() if is_first() else nullcontext()    # held for the other processes too
     except Timeout:
         why = 'another process is at work on this run; wait until it is done, or choose another `out`'
         raise LabError(f'{folder}: {why}') from None
@@ -518,7 +518,7 @@ def run_experiment(
     experiment:Experiment,  # its settings
     steps:tuple,            # 'train', 'evaluate' or both
 ):
-    "Do what is not done yet of one experiment; with `force`, do it again"
+    "Do the steps of an experiment that are not done yet; with `force`, do them again"
     run, again = lab.run(experiment.name), lab.force and 'train' in steps
     if not again and not all_agree(is_first() and (lab.force or not is_finished(lab, experiment))): return
     with at_work(run.folder):
@@ -529,7 +529,7 @@ def run_experiment(
         train_and_evaluate(new, experiment, steps)
         if is_first(): _replace_run(lab, run, new.runs)
 
-def _replace_run(lab, run, new):    # by the one of its name in another folder
+def _replace_run(lab, run, new):    # by the run of the same name in another folder
     shutil.rmtree(run.folder, ignore_errors=True)
     (new/run.name).rename(run.folder)
     new.rmdir()

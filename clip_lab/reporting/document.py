@@ -22,7 +22,7 @@ def embedded(
     kind:str,    # such as png
     alt:str,     # what it shows
 )->str:          # HTML
-    "An image that is part of the page"
+    "An image embedded in the page"
     text = base64.b64encode(data).decode()
     return f'<img src="data:image/{kind};base64,{text}" alt="{html.escape(alt)}">'
 
@@ -33,7 +33,7 @@ def drawn(
     dpi:int=90,      # dots per inch
     colors:int=32,   # size of the palette
 )->str:              # HTML
-    "A figure of matplotlib as an image that is part of the page"
+    "A matplotlib figure as an image embedded in the page"
     with io.BytesIO() as file:
         as_image(fig, dpi, colors).save(file, format='png', optimize=True)
         return embedded(file.getvalue(), 'png', alt)
@@ -52,7 +52,7 @@ def figure_of(
 # %% ../../nbs/reporting/document.ipynb #22ec0004
 def table_of(
     key:str,             # that the text refers to it by
-    table:pd.DataFrame,  # of what is to be shown
+    table:pd.DataFrame,  # the table to show
     caption:str,         # what it shows; Markdown
 )->str:                  # Markdown
     "A numbered table"
@@ -107,7 +107,7 @@ class Document:
     def section(self,
         heading:str,  # of the section
     )->str:           # Markdown, numbered
-        "A section as it is read"
+        "A section with its numbers filled in"
         return numbered(self.sections[heading], numbers_of(list(self.sections.values())), self.cited)
 
     def references(self)->str:    # Markdown

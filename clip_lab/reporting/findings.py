@@ -56,7 +56,7 @@ def points(
     return f'{value:+.1f} points of mR{interval}'
 
 # %% ../../nbs/reporting/findings.ipynb #22ea0018
-# name -> words, width, parameters (of the image encoders: of the last stage too)
+# name -> words, width, parameters (of image encoders: also of the last stage)
 IMAGE_ENCODERS = dict(
     efficientnet_lite0=('EfficientNet-Lite0 [@efficientnet]', 1280, 3_371_008, 1_017_600),
     resnet50=('ResNet50 [@resnet]', 2048, 23_508_032, 14_964_736))
@@ -78,7 +78,7 @@ def parameters_of(
     r:Report,      # the results
     e:Experiment,  # one of them
 )->dict:           # what is trained -> parameters; empty where encoders or heads are not the usual ones
-    "How many numbers an experiment trains"
+    "How many parameters an experiment trains"
     image, caption = encoders_of(r)
     if not image or not caption or e.model.linear or e.model.heads != 1: return {}
     width, out = image[1], caption[1]
@@ -200,7 +200,7 @@ def rise_of(
     r:Report,   # the results
     name:str,   # of an experiment
 )->float:       # in percent
-    "How far the validation loss is above its lowest value at the end"
+    "How far the final validation loss is above its lowest value"
     h = r.histories[name]
     return 100*(h.val_loss.iloc[-1]/h.val_loss.min() - 1)
 
@@ -208,6 +208,6 @@ def gap_of(
     r:Report,   # the results
     name:str,   # of an experiment
 )->float:
-    "How far the validation loss is above the training loss at the end"
+    "How far the final validation loss is above the final training loss"
     h = r.histories[name]
     return h.val_loss.iloc[-1] - h.train_loss.iloc[-1]

@@ -21,7 +21,7 @@ def _in_package(sym):    # the class of the package with the name of this class;
 def short_signature(
     text:str,  # Markdown of nbdev, with a signature in a block of code
 )->str:
-    "The same with names and defaults alone in the signature"
+    "The same, with only names and defaults in the signature"
     def shorter(m):
         parameters = [re.sub(r':[^=]*(?==|$)', '', p.strip().rstrip(',')) for p in m[2].strip().split('\n')]
         return f'```python\n{m[1]}({", ".join(filter(None, parameters))})\n```'

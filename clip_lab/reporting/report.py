@@ -47,7 +47,7 @@ def collect(
     runs:str|Path,   # a folder of results, as `clip_lab run` makes it
     out:str|Path,    # gets the small files; replaces what an earlier `collect` left there
 )->Path:
-    "Copy what a report reads, without weights"
+    "Copy the files that a report needs, without weights"
     runs, out = Path(runs), Path(out)
     if not (runs/'summary.csv').exists():
         way = 'name a folder with a summary.csv, such as _runs/scenes, or make one with clip_lab run'
@@ -235,7 +235,7 @@ def recalls(
 def plain(
     caption:str,  # any text
 )->str:           # Markdown
-    "A text of the data that is shown as it is, whatever is in it"
+    "A text of the data, escaped so that it is shown as it is"
     return re.sub(r'[^\w\s.,;:\'!?()-]', lambda m: f'&#{ord(m[0])};', caption)
 
 # %% ../../nbs/reporting/report.ipynb #21ee0002
@@ -275,7 +275,7 @@ def top_five(
 def changes_here_and_there(
     r:Report,      # the results
 )->pd.DataFrame:   # changes in points
-    "The changes in the original report and here, both of the paired protocol"
+    "The changes in the original report and here, both under the paired protocol"
     first, *others = [n for n in r.configs if n in REPORT.index]
     sources = {'original report': REPORT, 'the run shown': r.tables['paired'][COLUMNS]}
     rows = {(n, name): table.loc[n] - table.loc[first] for n in others for name,table in sources.items()}

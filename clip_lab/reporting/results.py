@@ -169,7 +169,7 @@ def _protocol_text(protocol, table, results):      # lines of Markdown
 # %% ../../nbs/reporting/results.ipynb #20cc0122
 SEEDED = 'unique', 'unique_hub'    # protocols that are shown over all seeds
 
-def _seeds_text(protocol, seeds):      # lines of Markdown; none if there is but one seed
+def _seeds_text(protocol, seeds):      # lines of Markdown; none if there is only one seed
     n = seeds.seed.nunique()
     if n < 2: return []
     text = (f'Mean ± standard deviation over trainings, {NAMES[protocol]}; '

@@ -61,7 +61,7 @@ def _on_modifications(r, part):    # sentences, one for each
 def abstract(
     r:Report,  # the results
 )->str:        # Markdown
-    "Five sentences"
+    "The task, what was found and whether it overfits, in a few sentences"
     image, caption = (e[0] if e else 'an encoder' for e in encoders_of(r))
     lines = [text('abstract.task', image=image, text=caption[0].lower() + caption[1:]),
              headline(r).split(' That is ')[0].replace('**', ''), *_on_modifications(r, 'abstract')]
@@ -97,7 +97,7 @@ def introduction(
 def data_section(
     r:Report,  # the results
 )->str:        # Markdown
-    "What is trained and judged on"
+    "What the models are trained and evaluated on"
     data, kind = r.configs[r.first]['settings']['data'], 'scenes' if r.name.startswith('scenes') else 'photos'
     sizes = {s: dict(images=f"{d['images']:,}", captions=f"{d['captions']:,}") for s,d in data.items()}
     table = table_of('data', pd.DataFrame(sizes), 'Images and captions.')
@@ -217,7 +217,7 @@ def seeds_section(
     return text('seeds', n=n, table=table, lines='\n'.join(seeds_lines(r)))
 
 # %% ../../nbs/reporting/sections.ipynb #22eb0011
-def _curve(r, name):    # Markdown; empty where there is but one epoch
+def _curve(r, name):    # Markdown; empty if there is only one epoch
     if len(r.histories[name]) < 2: return ''
     fig = loss_curves(r.histories[name], f'{name}: training', facts(r, name)['batch size'].iloc[0])
     body = drawn(fig, f'training and validation loss of {name}')
@@ -467,7 +467,7 @@ def lab_report(
 def write_report(
     runs:str|Path,      # a folder of results, such as _runs/scenes
     out:str|Path=None,  # the HTML file; None: report.html in that folder
-    pdf:bool=False,     # print it too, into a file of the same name
+    pdf:bool=False,     # also print it, into a file of the same name
 )->list:                # of the files that were written
     "Write the report about a run as one HTML file, and as a PDF"
     runs = Path(runs)

@@ -29,7 +29,7 @@ def draws_of(
             for name,r in ranks.items() if protocol in r}
 
 # %% ../../nbs/reporting/tables.ipynb #1cef62df
-def _ends(spread, title=''):    # measure -> (low, high), or nothing; `title`: of a change, behind the measure
+def _ends(spread, title=''):    # measure -> (low, high), or nothing; `title`: of a change, after the measure
     none = np.nan, np.nan
     return {f'{c}{title} {end}': v for c in MEASURES for end,v in zip(('low', 'high'), spread.get(c, none))}
 

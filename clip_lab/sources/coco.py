@@ -56,7 +56,7 @@ def coco_split(
     root:str|Path,  # a folder with COCO's annotations
     split:str,      # 'train' or 'val'
 )->CaptionDataset:
-    "A split of COCO 2014, also where its images are not there yet"
+    "A split of COCO 2014, even if its images are not there yet"
     return read_captions(*find_split(root, split, '2014', need_images=False))
 
 # %% ../../nbs/sources/coco.ipynb #684999c3
@@ -160,12 +160,12 @@ SOURCES = ['official', 'kaggle', 'existing']
 def get_coco(
     root:str|Path,               # the folder
     source:str='official',       # one of `SOURCES`
-    images:int=None,             # get only a subset of so many images; None gets all
+    images:int=None,             # get only a subset of this many images; None gets all
     handle:str=COCO_ON_KAGGLE,   # of the mirror on Kaggle
     seed:int=0,                  # of the subset
     **where,                     # `server` and `archives` of `get_archive`
 )->pd.DataFrame:                 # images of each split: in COCO, listed here, on disk; captions
-    "Get COCO 2014, or what is missing of it"
+    "Get COCO 2014, or the part of it that is missing"
     if source not in SOURCES: raise LabError(f'`source` {source}: unknown; choose {", ".join(SOURCES)}')
     if images and source != 'official':
         raise LabError(f'`images` {images}: only works with the `source` official; leave one of them out')

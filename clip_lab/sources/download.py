@@ -40,7 +40,7 @@ def _session(tries, backoff, workers=1):
 
 # %% ../../nbs/sources/download.ipynb #72d43e26
 def _cause(error):
-    "What the innermost of the errors says that `requests` wraps into each other"
+    "The message of the innermost of the nested errors that `requests` raises"
     inner = getattr(error, 'reason', None) or (error.args or [None])[-1]
     return _cause(inner) if isinstance(inner, Exception) else str(error).split(': ')[-1]
 
@@ -72,7 +72,7 @@ def _offer(answer):
 
 # %% ../../nbs/sources/download.ipynb #a4a64a47
 def _need_room(n, folder, what):
-    "Fail before the first of `n` bytes where a disk is too full for the last"
+    "Fail before the first byte if the disk has no room for all `n` bytes"
     free = shutil.disk_usage(folder).free
     if n <= free: return
     raise LabError(f'{what}: needs {n/1e9:,.2f} GB, {free/1e9:,.2f} GB are free in {folder}; '
@@ -84,7 +84,7 @@ _bytes_bar = partial(tqdm, unit='B', unit_scale=True, delay=2, leave=False, mini
 
 # %% ../../nbs/sources/download.ipynb #e4d8e164
 def _wrong(url, what, head):
-    "The error for a wrong file, of which these are the first bytes"
+    "The error for a wrong file; `head` holds its first bytes"
     html = head.lstrip().lower().startswith((b'<!doctype html', b'<html'))
     page = ', and it is an HTML page (a log-in or an error?)' if html else ''
     return LabError(f'{url}: {what}{page}; check the address, or run again in case it was damaged on the way')
@@ -101,7 +101,7 @@ def _md5(path):
 
 # %% ../../nbs/sources/download.ipynb #7eb9ff26
 def _check(part, note, url, size, md5):
-    "Delete a file that does not have the size and MD5 it must have, with its note, and fail"
+    "Delete a file with the wrong size or MD5, together with its note, and fail"
     came = part.stat().st_size
     if size not in (None, came): what = f'{size:,} bytes were expected, {came:,} came'
     elif md5 and (found := _md5(part)) != md5.lower(): what = f'MD5 {md5} was expected, {found} came'
@@ -137,7 +137,7 @@ def _rest(have, known, guarded):
 
 # %% ../../nbs/sources/download.ipynb #bddad94c
 def _goes_on(start, offer, have, known):
-    "Whether a body begins where the bytes end, and is of the same file as far as both sides say"
+    "Whether a body starts where the bytes on disk end, and belongs to the same file as far as is known"
     same = all(not new or known.get(key) in (None, '', new) for key,new in offer.items())
     return start == have and same
 
@@ -145,8 +145,8 @@ def _goes_on(start, offer, have, known):
 def _fetch(url, part, session, known, size=None, guarded=True, tries=5, backoff=BACKOFF):
     """Fetch a file until its last byte is there; yields how many bytes there are.
 
-    Bytes in `part` are kept. `known` has the version and total of the file that they are of, and is kept
-    up to date. `guarded`: go on only where a version promises the same file."""
+    Bytes in `part` are kept. `known` has the version and total of the file that they belong to, and is
+    kept up to date. `guarded`: continue only if a version promises the same file."""
     have = best = _size(part)
     failed = 0
     while not (have and have == known.get('total')):
@@ -174,7 +174,7 @@ def _fetch(url, part, session, known, size=None, guarded=True, tries=5, backoff=
 
 # %% ../../nbs/sources/download.ipynb #eb367ba5
 def _noted(note, part, url):
-    "What is known of the bytes in `part`; bytes of another address, or of none, are deleted"
+    "What is known of the bytes in `part`; bytes from another or an unknown address are deleted"
     try: known = load_json(note)
     except LabError: known = None
     if isinstance(known, dict) and known.pop('url', None) == url: return known
@@ -191,13 +191,13 @@ def _alone(lock, file):
 # %% ../../nbs/sources/download.ipynb #b55de0a5
 def download(
     url:str,                # the address
-    file:str|Path,          # where it goes; a file that is there is complete, and left alone
+    file:str|Path,          # where it goes; an existing file is taken as complete and left alone
     size:int=None,          # bytes it must have; None for any
     md5:str=None,           # that it must have; None for any
     tries:int=5,            # attempts in a row that bring nothing new
     backoff:float=BACKOFF,  # seconds of the first pause between them
 )->Path:                    # the file
-    "Download a file; after an interruption the next call goes on where this one stopped"
+    "Download a file; after an interruption the next call continues where this one stopped"
     file = Path(file)
     if file.exists(): return file
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -229,7 +229,7 @@ def download_all(
     tries:int=3,            # requests for a file until it counts as failed
     backoff:float=BACKOFF,  # seconds of the first pause between them
 )->list:                    # (address, reason) of each file that failed
-    "Download many small files; those that are there are left alone"
+    "Download many small files; existing files are left alone"
     def fetch(file, url):   # (address, reason), or None
         try:
             with whole_file(file) as part:
@@ -271,8 +271,8 @@ def unpack(
     archive:str|Path,  # a zip file
     folder:str|Path,   # where its files go; made if needed
     wanted=None,       # function of a name in the archive, whether to unpack it; None for all
-)->list:               # paths of the files, with those that were there before
-    "Unpack a zip file; after an interruption the next call goes on where this one stopped"
+)->list:               # paths of the files, including those that were there before
+    "Unpack a zip file; after an interruption the next call continues where this one stopped"
     archive, folder = Path(archive), Path(folder)
     if not archive.is_file(): raise LabError(f'{archive}: no such file; download it first')
     try:

@@ -150,7 +150,7 @@ def _record_entries(records, file, image_column=None, caption_column=None):    #
 
 # %% ../../nbs/sources/readers.ipynb #375c5ba8
 @contextmanager
-def _readable(file, package=''):    # what hinders a reader, in one line
+def _readable(file, package=''):    # turns what stops a reader into one line
     try: yield
     except ImportError:
         raise LabError(f'{file}: needs a package that is not installed: pip install {package}') from None
@@ -170,7 +170,7 @@ def _frame_rows(file):    # (line, row) of a .parquet or .xlsx file
     return enumerate(rows, 2 if excel else 1)    # the first line of a sheet names the columns
 
 # %% ../../nbs/sources/readers.ipynb #ba2c50ae
-def _files_below(folder, left_out=None):    # yields paths, also along links, but never in a circle
+def _files_below(folder, left_out=None):    # yields paths; follows links, but never in a circle
     # `left_out` gets the folders that cannot be read, with the reason; hidden files are not looked at
     def unread(e):
         if left_out is None: return
@@ -519,7 +519,7 @@ def read_folder(
     caption_column:str=None,  # with the captions; None guesses
     seed:int=0,               # of the split, where the folder has none
 )->CaptionDataset:
-    "Read one split of a folder, in whatever form its captions are"
+    "Read one split of a folder, with captions in any of these forms"
     found = find_captions(root, split)
     if found is None: return _match_file_names(read_split(root, split, year))
     file, has_split = found

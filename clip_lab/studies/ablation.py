@@ -54,7 +54,7 @@ LADDER = [
 
 # %% ../../nbs/studies/ablation.ipynb #ab1a0001
 def ladder()->list:    # (words, experiment), from the baseline on
-    "Experiments that differ by one idea each, all ideas before it kept"
+    "Experiments that each add one idea to the one before"
     experiments = [('baseline', BASELINE)]
     for words,changes in LADDER: experiments.append((words, experiments[-1][1].but(**changes)))
     return experiments
@@ -197,7 +197,7 @@ def with_images(
     lab:Lab,      # what the trials share
     n:int=None,   # training images; None: all
 )->Lab:
-    "The same with fewer training images"
+    "The same lab with fewer training images"
     if n is None or n >= len(lab.data['train'].file_names): return lab
     few, encoder = choose_subset(lab.data['train'], n), load_text_encoder(lab.preset.text_encoder)
     text = lab.text | dict(train=text_embeddings(few, encoder, lab.cache, lab.device))
@@ -258,10 +258,10 @@ def _train_on(lab, x, text, experiment):
 # %% ../../nbs/studies/ablation.ipynb #ba7993a9
 def measure_pairs(
     lab:Lab,          # what the trials share
-    seeds:int=3,      # trainings of a pair
+    seeds:int=3,      # trainings per pair
     epochs:int=3,     # of each
 )->list:              # a dict for each pair
-    "CKA of every pair of frozen spaces before training, and the recall of a head after it"
+    "CKA of every pair of frozen spaces before training, and the recall of a head trained on it"
     data, rows = lab.data['train'], []
     bags = {s: bag_of_words(d.captions) for s,d in lab.data.items()}
     texts = {'sentence encoder': lab.text, 'bag of words': bags}
@@ -309,7 +309,7 @@ def run_ablation(
     lab:Lab,       # of the images and encoders
     parts:list,    # keys of `STUDY_PARTS`
     seeds:int,     # trainings per row
-    out:str|Path,  # gets the figures
+    out:str|Path,  # gets the results
 )->dict:           # part -> rows
     "Train the rows of these parts, and keep what was measured"
     results = load_json(out) if Path(out).exists() else {}
@@ -394,7 +394,7 @@ def overfitting_figure(
     questions:dict,  # title -> {label: row of `measure_part`}
     title:str,       # above the figure
 )->Figure:
-    "Training and validation loss, and recall, over the epochs: a row for each question"
+    "Training and validation loss, and recall, over the epochs: one row per question"
     fig, axes = figure(8.5, 2.4*len(questions) + .5, title, len(questions), 2, sharex=True, sharey='col')
     ticks = 1, 2, 5, 10, 20, 40
     for (loss, recall),(name, rows) in zip(axes, questions.items()):
@@ -416,7 +416,7 @@ def extrapolate(
     mR:list,               # in percent
     to:int=REPORT_IMAGES,  # images
 )->float:                  # in percent
-    "Recall if its log-odds go on growing with the logarithm of the images as over the last three sizes"
+    "Recall if its log-odds keep growing with the log of the number of images as over the last three sizes"
     p = np.clip(np.array(mR[-3:])/100, 1e-4, 1 - 1e-4)
     slope, start = np.polyfit(np.log(images[-3:]), np.log(p/(1 - p)), 1)
     return float(100/(1 + np.exp(-(start + slope*np.log(to)))))

@@ -38,6 +38,6 @@ def cka(
     "Unbiased linear centered kernel alignment of two spaces"
     if len(x) != len(y) or len(x) < 4:
         raise ValueError(f'`x` and `y` need the same number of rows, at least 4 (got {len(x)} and {len(y)})')
-    chosen = np.sort(np.random.default_rng(0).permutation(len(x))[:4000])    # a sample of more
+    chosen = np.sort(np.random.default_rng(0).permutation(len(x))[:4000])    # at most 4,000 items
     k, l = _similarities(x[chosen]), _similarities(y[chosen])
     return float(_unbiased(k, l) / (_unbiased(k, k)*_unbiased(l, l)).sqrt())

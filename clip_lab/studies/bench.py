@@ -73,9 +73,9 @@ def _rate(f, n, seconds=2):    # items per second of a function that handles n o
 # %% ../../nbs/studies/bench.ipynb #5a6d5520
 def peak_memory(
     f,   # function without parameters
-):       # MB at most above the start, what it returns
+):       # peak in MB above the start, what it returns
     "How much memory something takes while it runs"
-    give_memory_back()    # or memory that was freed before is used again, and seems to cost nothing
+    give_memory_back()    # otherwise memory that was freed before is used again and is not counted
     process, finished = psutil.Process(), threading.Event()
     before = peak = process.memory_info().rss
     def watch():
@@ -88,7 +88,7 @@ def peak_memory(
     return (peak - before)/2**20, result
 
 # %% ../../nbs/studies/bench.ipynb #be9c000b
-EXACT = Device('cpu', 'float32')    # where two ways are compared digit by digit
+EXACT = Device('cpu', 'float32')    # where two methods are compared digit by digit
 
 def _caption_embeddings(data, cache):    # split -> (N, D), in memory, in float32
     encoder = load_text_encoder('all-MiniLM-L6-v2')
@@ -96,7 +96,7 @@ def _caption_embeddings(data, cache):    # split -> (N, D), in memory, in float3
 
 # %% ../../nbs/studies/bench.ipynb #ff2532ab
 def plain_transform(
-    encoder:ImageEncoder,  # whose pixel statistics count
+    encoder:ImageEncoder,  # whose pixel statistics are used
     size:int,              # side in pixels
     jitter:bool,           # ColorJitter before normalising
 ):                         # function of an image -> (3, size, size)
@@ -192,7 +192,7 @@ def our_training(
     device:Device=CPU, # where to compute
     features:dict={},  # the same keys as `data` -> (M, width), where they are in the cache
 )->Training:
-    "The lab's training of an experiment, ready to begin"
+    "The lab's training of an experiment, ready to start"
     e, net = setup.experiment, load_image_encoder(setup.encoder)
     model = RetrievalModel(net, setup.text['train'].shape[1], e.model, e.seed)
     def split(name):
@@ -316,7 +316,7 @@ RUNNERS = {'PyTorch, folded': _torch, 'ONNX Runtime': _onnx, 'OpenVINO': _openvi
            'torch.compile': _compiled}
 
 # %% ../../nbs/studies/bench.ipynb #f6a40003
-def _in_parts(run, pixels, n, layout):    # function that gives the features (B, width), n images at once
+def _in_parts(run, pixels, n, layout):    # function that gives the features (B, width), n images at a time
     parts = [part.contiguous(memory_format=layout) for part in pixels.split(n)]
     return lambda: torch.cat([run(part).mean((2, 3)) for part in parts])
 
@@ -341,7 +341,7 @@ def compare_runners(
     size:int,              # side of the images in pixels
     batch:int=64,          # images, a multiple of all portions
     rounds:int=8,          # turns that each program takes
-    names=tuple(RUNNERS),  # of those to compare with
+    names=tuple(RUNNERS),  # of the programs to compare with
 )->dict:                   # median images per second of each with its best portion, and the least cosine
     "Images per second of the lab's frozen part and of other programs, float32"
     pixels = torch.randn(batch, 3, size, size, generator=torch.Generator().manual_seed(0))
@@ -355,7 +355,7 @@ def compare_runners(
     return dict(encoder=name, pixels=size, **rates, least_cosine=min(1., cosine))
 
 # %% ../../nbs/studies/bench.ipynb #13c76108
-def _fresh_inputs(run):    # what computes the inputs of its training images
+def _fresh_inputs(run):    # the object that computes the inputs of its training images
     inputs = run.splits['train'].inputs
     return inputs.fresh if isinstance(inputs, HeldInputs) else inputs
 
@@ -417,7 +417,7 @@ def _watched(f, name, seconds, inner):    # f, with its time added to seconds[na
 def stopwatch(
     stages:dict,  # name -> list of (owner, attribute), functions
 ):                # yields {name: seconds}
-    "Seconds spent in some functions, without those spent in another one of them"
+    "Seconds spent in some functions, each without the time spent in others of them"
     seconds, inner = dict.fromkeys(stages, 0.), []
     with ExitStack() as stack:
         for name,places in stages.items():
@@ -453,7 +453,7 @@ def _stage_row(name, seconds, whole):    # and sets the seconds to zero
 def first_command(
     folder:Path,        # empty; gets data, cache and results
     preset:Preset=None, # None: the scenes
-    epochs:int=None,    # of each experiment; None: its own
+    epochs:int=None,    # of each experiment; None: its own number
 )->list:                # a dict for each experiment, with seconds of each stage
     "The first command from nothing, experiment by experiment"
     keep_memory()
@@ -481,7 +481,7 @@ def arithmetic_limit(
     return dict(gflop=flops/1e9, gflops=speed/1e9, seconds=flops/speed)
 
 # %% ../../nbs/studies/bench.ipynb #be9c002d
-def _image_seconds(run, n):    # per image, of the first n; and what the frozen part gives for them
+def _image_seconds(run, n):    # per image, of the first n; and the output of the frozen part for them
     fresh, data = _fresh_inputs(run), run.splits['train'].inputs.data
     decode, views = timed(lambda: [square(load_image(data.path(i)), fresh.transform.size) for i in range(n)])
     augment, _ = timed(lambda: [color_jitter(v, np.random.default_rng(0)) for v in views])
@@ -656,10 +656,10 @@ MEASUREMENTS = dict(
     features=_measure_features, runners=_measure_runners, baseline=_measure_baseline, epochs=_measure_epochs,
     loss=_measure_loss, profile=_measure_profile, command=_measure_command, scaling=_measure_scaling,
     shortcuts=_measure_shortcuts)
-DEFAULT_MEASUREMENTS = ','.join(part for part in MEASUREMENTS if part != 'shortcuts')    # twenty minutes
+DEFAULT_MEASUREMENTS = ','.join(part for part in MEASUREMENTS if part != 'shortcuts')
 
 # %% ../../nbs/studies/bench.ipynb #be9c0046
-def _summary(part, rows):    # its figures as a table
+def _summary(part, rows):    # its numbers as a table
     table = pd.DataFrame([{k: v for k,v in r.items() if not isinstance(v, dict)} for r in rows])
     return f'{part}\n{table.to_string(index=False, float_format=lambda x: f"{x:.3g}")}'
 
@@ -667,8 +667,8 @@ def _summary(part, rows):    # its figures as a table
 def run_benchmark(
     preset:Preset,    # says where the images are
     parts:list,       # keys of `MEASUREMENTS`
-    out:str|Path,     # gets the figures
-    cache:str|Path,   # where the list of what cannot be used is kept
+    out:str|Path,     # gets the results
+    cache:str|Path,   # where the list of unusable entries is kept
 )->dict:              # part -> rows
     "Measure the report's method and ours on the same images"
     cpu, words = pick_device('cpu'), load_text_encoder('all-MiniLM-L6-v2')

@@ -20,9 +20,9 @@ from ..train import train, Training
 
 # %% ../../nbs/studies/ideas.ipynb #21aa0007
 class IdeaTraining(Training):
-    "A training whose loss also sees what the frozen encoders say about the batch"
+    "A training whose loss also sees the frozen encoders' outputs for the batch"
     def update(self, x, text, ids, places=None, n=None, pair=slice(None)):
-        "As that of `Training`, after a look at the inputs"
+        "As in `Training`, but keep the inputs"
         self.images, self.captions = x.float()[pair], text     # (B, W) of each pair's image, and (B, W)
         return super().update(x, text, ids, places, n, pair)
 
@@ -32,18 +32,18 @@ class IdeaTraining(Training):
         return sum(self.head_loss(image, caption, ids) for image,caption in heads) / len(heads)
 
     def head_loss(self, image, text, ids):
-        "Of one head: InfoNCE, as in `Training`"
+        "The loss of one head: InfoNCE, as in `Training`"
         return info_nce_loss(image, text, self.experiment.temperature, ids, self.experiment.same_image)
 
     def save(self):
-        "Write down the run when it is done"
+        "Save the run when it is done"
         if self.epoch > self.experiment.epochs: super().save()
 
 # %% ../../nbs/studies/ideas.ipynb #21aa0009
 def pooled_encoder(
     width:int,   # of the features
 )->ImageEncoder:
-    "An image encoder whose images are features already"
+    "An image encoder whose inputs are features already"
     return ImageEncoder('pooled', nn.Sequential(nn.Identity()), nn.Identity(), 0, width, (0.,)*3, (1.,)*3)
 
 # %% ../../nbs/studies/ideas.ipynb #21aa0012
@@ -54,7 +54,7 @@ def paraphrases(
     "Captions of other images that are nearer than those of the same image"
     unit, same = F.normalize(captions, dim=1), ids[:, None] == ids
     alike, others = unit @ unit.T, same & ~torch.eye(len(ids), dtype=bool, device=ids.device)    # (B, B)
-    own = (alike*others).sum(1) / others.sum(1)         # (B,) not a number where an image has one caption
+    own = (alike*others).sum(1) / others.sum(1)         # (B,) NaN where an image has one caption
     found = (alike > own[:, None]) & ~same
     return found | found.T
 
@@ -64,7 +64,7 @@ def masked_info_nce(
     text:torch.Tensor,      # (B, D)
     temperature:float,      # divides the cosines
     ids:torch.Tensor,       # (B,) the images' rows
-    left_out:torch.Tensor,  # (B, B) of bool: pairs that are no negatives
+    left_out:torch.Tensor,  # (B, B) of bool: pairs that are not used as negatives
 )->torch.Tensor:            # () mean loss of both directions
     "InfoNCE with all captions of an image as positives, without some of the negatives"
     logits = F.normalize(image, dim=1) @ F.normalize(text, dim=1).T / temperature    # (B, B)
@@ -75,9 +75,9 @@ def masked_info_nce(
 
 # %% ../../nbs/studies/ideas.ipynb #22ee0002
 class WithoutParaphrases(IdeaTraining):
-    "InfoNCE in which captions that the text encoder calls alike are no negatives"
+    "InfoNCE in which captions that the text encoder finds similar are not negatives"
     def head_loss(self, image, text, ids):
-        "Of one head"
+        "The loss of one head"
         left_out = paraphrases(self.captions[:, :text.shape[1]], ids)    # by the last layer
         return masked_info_nce(image, text, self.experiment.temperature, ids, left_out)
 
@@ -88,7 +88,7 @@ def sigmoid_loss(
     same:torch.Tensor,   # (B, B) of bool: pairs that belong together
     scale:float,         # of the cosines; a number or a tensor ()
     bias:float,          # added to them; a number or a tensor ()
-)->torch.Tensor:         # () the loss of a row, in the mean
+)->torch.Tensor:         # () mean loss per row
     "SigLIP's loss: for each image and each caption, do they belong together?"
     logits = F.normalize(image, dim=1) @ F.normalize(text, dim=1).T * scale + bias    # (B, B)
     return F.binary_cross_entropy_with_logits(logits, same.to(logits.dtype), reduction='sum') / len(image)
@@ -98,11 +98,11 @@ class SigmoidLoss(IdeaTraining):
     "Training with SigLIP's loss, its scale and bias trained"
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.moved = nn.Parameter(torch.zeros(2, device=self.device.name))    # a tenth of the way they went
+        self.moved = nn.Parameter(torch.zeros(2, device=self.device.name))    # a tenth of the change
         self.optimizer.add_param_group(dict(params=[self.moved], weight_decay=0.))
 
     def head_loss(self, image, text, ids):
-        "Of one head"
+        "The loss of one head"
         same = torch.eye(len(ids), dtype=bool, device=ids.device)
         if self.experiment.same_image == 'positive': same = ids[:, None] == ids
         shift, up = 10*self.moved
@@ -113,8 +113,8 @@ class SigmoidLoss(IdeaTraining):
 def partners(
     pair:np.ndarray,          # (B,) the image of each caption, 0 to U - 1
     rng:np.random.Generator,  # of the choice
-):                            # (U,) which image each is mixed with, and (B,) which caption each
-    "With which image of the batch each is mixed, and with which captions"
+):                            # (U,) the image that each is mixed with; (B,) the same for captions
+    "Which image of the batch each image is mixed with, and which caption each caption"
     order = rng.permutation(pair.max() + 1)
     captions_of = [np.flatnonzero(pair == i) for i in range(len(order))]
     return order, np.array([rng.choice(captions_of[order[i]]) for i in pair])
@@ -123,7 +123,7 @@ def partners(
 class FuseMix(IdeaTraining):
     "Training on mixtures of pairs"
     def update(self, x, text, ids, places=None, n=None, pair=slice(None)):
-        "As that of `Training`, with mixtures"
+        "As in `Training`, with mixtures"
         rng = np.random.default_rng([self.experiment.seed, self.steps])
         share, images = rng.random(), np.arange(len(x))[pair]
         order, captions = partners(images, rng)
@@ -135,7 +135,7 @@ def neighbours(
     x:torch.Tensor,        # (B, W)
     temperature:float=.1,  # divides the similarities
 )->torch.Tensor:           # (B, B) logarithms; the exponentials of a row sum to 1
-    "How near the others are, as shares"
+    "How near the items of a batch are to each other, as log probabilities"
     unit = F.normalize(x, dim=1)
     unit = unit - unit.mean(0)
     return torch.log_softmax(unit @ unit.T / temperature, 1)
@@ -155,7 +155,7 @@ class KeptNeighbours(IdeaTraining):
     "Training that keeps the neighbourhoods of the frozen spaces"
     weight = 10.
     def head_loss(self, image, text, ids):
-        "Of one head"
+        "The loss of one head"
         changed = structure_loss(self.images, image) + structure_loss(self.captions, text)
         epochs = len(self.history) + self.place['seen']/len(self.splits['train'].text)
         return super().head_loss(image, text, ids) + min(1, epochs)*self.weight*changed/2
@@ -186,13 +186,13 @@ class Distilled(IdeaTraining):
             self.teacher.load_trained_state(Run(folder).read('weights')[0]).eval()
 
     def update(self, x, text, ids, places=None, n=None, pair=slice(None)):
-        "As that of `Training`, after asking the teacher"
+        "As in `Training`, after asking the teacher"
         with torch.no_grad():
             image, caption = self.teacher.trained(x)[pair], self.teacher.text(text)
             self.cosines = F.normalize(image, dim=1) @ F.normalize(caption, dim=1).T    # (B, B)
         return super().update(x, text, ids, places, n, pair)
 
     def head_loss(self, image, text, ids):
-        "Of the head"
+        "The loss of the head"
         taught = distillation_loss(image, text, self.cosines, self.experiment.temperature)
         return (super().head_loss(image, text, ids) + taught)/2

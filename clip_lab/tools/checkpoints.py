@@ -26,7 +26,7 @@ def _digest(tensors):    # of names, types, shapes and values
 def save_tensors(
     path:str|Path,  # the file
     tensors:dict,   # names -> tensors
-    note:dict,      # anything JSON can say; kept in the file's header
+    note:dict,      # anything that JSON can hold; kept in the file's header
 ):
     "Write a safetensors file, complete or not at all"
     on_cpu = {k: v.detach().cpu().contiguous() for k,v in tensors.items()}
@@ -74,7 +74,7 @@ def training_state(
     return model | moments | {f'random/{k}': v for k,v in random_state().items()}
 
 # %% ../../nbs/tools/checkpoints.ipynb #c4a1b203
-def _like(weight, x):    # a moment with its values in the same order in memory as the weight's
+def _like(weight, x):    # a moment in the memory layout of its weight
     return torch.empty_like(weight, dtype=x.dtype).copy_(x) if x.shape == weight.shape else x
 
 def _below(tensors, prefix):    # the tensors whose names begin with a prefix, without it

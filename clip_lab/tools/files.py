@@ -39,7 +39,7 @@ def whole_file(
 # %% ../../nbs/tools/files.ipynb #125233c3
 def write_json(
     path:str|Path,  # the file
-    content:dict,   # anything JSON can say
+    content:dict,   # anything that JSON can hold
 ):
     "Write a JSON file, complete or not at all"
     with whole_file(path) as part: part.write_text(json.dumps(content, indent=1) + '\n')
@@ -114,7 +114,7 @@ def in_threads(
 
 # %% ../../nbs/tools/files.ipynb #a0b3bf6e
 def fingerprint(
-    content,  # anything JSON can say
+    content,  # anything that JSON can hold
 )->str:       # 16 hexadecimal digits
     "A short name for exactly this content"
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
@@ -143,6 +143,6 @@ def file_identities(
     folder:str|Path,  # the folder
     names:list,       # paths below `folder`, in order
 )->list:              # a text per file
-    "Place, size and modification time of each file, as the text that names it in a cache"
+    "Place, size and modification time of each file, as the text that identifies it in a cache"
     there = os.path.realpath(folder)
     return [f'{os.path.join(there, name)} {size} {time}' for name,size,time in file_stamps(folder, names)]

@@ -121,7 +121,7 @@ def places(
     run:str|Path,     # folder of the run
     folder:str|Path,  # of its data
 )->dict:              # folder: absolute; from_here: relative to the run
-    "Two paths of the same data"
+    "Two paths to the same data"
     place = os.path.realpath(folder)
     return dict(folder=place, from_here=os.path.relpath(place, os.path.realpath(run)))
 

