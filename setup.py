@@ -32,7 +32,7 @@ setuptools.setup(
     packages=setuptools.find_packages(include=['clip_lab*']), include_package_data=True, package_data={'clip_lab': ['*.mplstyle', '*/*.css', '*/*.js', '*/*.json', '*/*.md']},
     cmdclass={'build_py': WithChapters},
     install_requires=shlex.split(cfg.get('requirements','')),
-    extras_require={extra: shlex.split(cfg.get(f'{extra}_requirements','')) for extra in ('dev', 'demo', 'search', 'formats', 'bench', 'report', 'course')},
+    extras_require={extra: shlex.split(cfg.get(f'{extra}_requirements','')) for extra in ('dev', 'demo', 'search', 'formats', 'bench', 'report', 'course', 'encoders')},
     python_requires='>='+cfg['min_python'],
     long_description=readme.read_text(encoding='utf-8') if readme.exists() else '',
     long_description_content_type='text/markdown', zip_safe=False,

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['GROUPS', 'GROUP_OF', 'RENAMED', 'BASELINE', 'MOD1', 'MOD2', 'EXPERIMENTS', 'LINEAR', 'BEST', 'ALL_EXPERIMENTS',
-           'DataSettings', 'OptimizerSettings', 'Experiment', 'experiment_of', 'learning_rate']
+           'DataSettings', 'side_of', 'OptimizerSettings', 'Experiment', 'experiment_of', 'learning_rate']
 
 # %% ../nbs/10_experiments.ipynb #ab315233
 import math
@@ -26,6 +26,15 @@ class DataSettings:
     def enlarged(self, side:int)->int:
         "Side of the images in pixels, a multiple of 32 where they are enlarged"
         return side if self.zoom == 1 else 32*round(side*self.zoom/32)
+
+# %% ../nbs/10_experiments.ipynb #22d00003
+def side_of(
+    data:DataSettings,  # of an experiment
+    settings:dict,      # of a run: 'image_size', 'image_encoder'
+)->int:
+    "Side of an experiment's images in pixels; an encoder with a size of its own is given that"
+    own, asked = settings['image_encoder'].get('size'), settings['image_size']
+    return asked if own else data.enlarged(asked)
 
 # %% ../nbs/10_experiments.ipynb #a0409a1d
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ __all__ = ['PORTIONS', 'HELD_BYTES', 'plain_features', 'FrozenPart', 'sentence_e
            'view_features', 'Inputs', 'KeptInputs', 'ViewInputs', 'FreshInputs', 'HeldInputs', 'image_inputs', 'Split']
 
 # %% ../nbs/05_features.ipynb #6ff6dc3f
-import math, zlib
+import copy, math, zlib
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -34,7 +34,8 @@ def plain_features(
     with torch.no_grad(): return torch.cat([encoder(pixels) for pixels in batches])
 
 # %% ../nbs/05_features.ipynb #05ab0007
-def _made_fast(layers, device, dtype):
+def _made_fast(layers, device, dtype, folds=True):
+    if not folds: return copy.deepcopy(layers).to(device.name, dtype)
     net = fold_batchnorm(layers).to(device.name, dtype)
     bf16 = dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return fuse_convolutions(net) if device.type == 'cpu' and (dtype == torch.float32 or bf16) else net
@@ -54,9 +55,10 @@ class FrozenPart:
         self.light = any(m.groups > 1 for m in encoder.modules() if isinstance(m, nn.Conv2d))
         half = device.type == 'cuda' and self.dtype != torch.float32
         self.finer = torch.float16 if half else torch.float32                     # of the first, exact stages
-        self.exact = _made_fast(encoder.early[:encoder.exact], device, self.finer)
-        self.rest = _made_fast(encoder.early[encoder.exact:], device, self.dtype)
-        if self.whole: self.last = _made_fast(nn.Sequential(encoder.last), device, self.dtype)
+        self.readout, folds = copy.deepcopy(encoder.readout).to(device.name), encoder.foldable
+        self.exact = _made_fast(encoder.early[:encoder.exact], device, self.finer, folds)
+        self.rest = _made_fast(encoder.early[encoder.exact:], device, self.dtype, folds)
+        if self.whole: self.last = _made_fast(nn.Sequential(encoder.last), device, self.dtype, folds)
 
     # (B, 3, H, W) -> (B, width), or (B, C, h, w) before a trained last stage; with mirror images (B, 2, ...)
     def __call__(self, pixels)->torch.Tensor:
@@ -79,8 +81,8 @@ class FrozenPart:
             return self.exact(part.to(self.device.name, self.finer, memory_format=torch.channels_last))
         x = self.rest(torch.cat([exact(part).to(self.dtype) for part in pixels.split(small)]))
         if not self.whole: return x
-        stages = [x, self.last(x)] if self.penultimate else [self.last(x)]
-        return torch.cat([z.float().mean((2, 3)) for z in stages], 1)
+        before = [x.float().mean((2, 3))]*self.penultimate
+        return torch.cat([*before, self.readout(self.last(x).float())], 1)
 
 # %% ../nbs/05_features.ipynb #e566d713
 def _sharing(together):    # for `cached_vectors`: how the processes share the work, if all of them call it
@@ -106,6 +108,7 @@ def sentence_embeddings(
                precision=device.computes_in)
     if encoder.layers: key['layers'] = 3
     if encoder.words: key['words'] = encoder.words
+    if encoder.pool is not None: key['use'] = [str(encoder.pool), encoder.prompt, encoder.padded]
     return cached_vectors(folder, 'text', key, sentences, encoder.width, compute, device.stores_in,
                           force=force, **_sharing(together))
 

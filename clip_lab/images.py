@@ -9,7 +9,7 @@ __all__ = ['JITTER', 'FORK_FROM', 'SMALL_FILE', 'side_by_side', 'square', 'Image
 # %% ../nbs/01_images.ipynb #7e9d9bcb
 import multiprocessing, os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 import cv2, numpy as np, torch
 from PIL import Image
@@ -38,13 +38,17 @@ def side_by_side(
 def square(
     image:Image.Image,  # any size
     size:int,           # side of the result, in pixels
+    interpolation:str='bilinear',  # of scaling: nearest, bilinear or bicubic
+    crop:float=1.,      # share of the shorter side that is kept; 0: squeeze the whole image into the square
 )->Image.Image:
     "Scale the shorter side to `size` and cut out the middle"
     w, h = image.size
-    if w == h == size: return image
+    if w == h == size and crop in (0, 1): return image
+    how = TF.InterpolationMode(interpolation)
+    if not crop: return TF.resize(image, [size, size], how, antialias=True)
     is_strip = max(w, h) > 8*min(w, h)      # it would grow huge when scaled
     if is_strip: image = TF.center_crop(image, [min(h, 2*w), min(w, 2*h)])
-    return TF.center_crop(TF.resize(image, size, antialias=True), [size, size])
+    return TF.center_crop(TF.resize(image, round(size/crop), how, antialias=True), [size, size])
 
 # %% ../nbs/01_images.ipynb #7d35fee0
 @dataclass(frozen=True)
@@ -55,11 +59,17 @@ class ImageTransform:
     std: tuple            # (3,) channel standard deviations
     jitter: bool = False  # ColorJitter before normalising
     changes: str = ''     # random crops and turns: any of crop, mirror and turn
+    interpolation: str = 'bilinear'    # of scaling: nearest, bilinear or bicubic
+    crop: float = 1.      # share of the shorter side that is kept; 0: the image is squeezed to a square
 
+    def __str__(self):    # as always for the lab's own encoders, so that what is in a cache stays valid
+        fields = asdict(self)
+        if (self.interpolation, self.crop) == ('bilinear', 1): del fields['interpolation'], fields['crop']
+        return f"ImageTransform({', '.join(f'{k}={v!r}' for k,v in fields.items())})"
     def view(self, image:Image.Image, rng=None)->np.ndarray:    # (size, size, 3) uint8
         "The square, augmented if asked for, before normalising"
         if self.changes: image = random_view(image, self.size, rng, self.changes)
-        else: image = square(image, self.size)
+        else: image = square(image, self.size, self.interpolation, self.crop)
         return color_jitter(image, rng) if self.jitter else np.asarray(image)
     def pixels(self, views)->torch.Tensor:                      # (B, 3, size, size), on the views' device
         "Normalise a batch of views: arrays, or a tensor (B, size, size, 3)"

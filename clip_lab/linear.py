@@ -65,6 +65,14 @@ def whitening(
     variances, directions = torch.linalg.eigh(cov)
     return directions * _scale(variances, share) @ directions.T
 
+# %% ../nbs/09_linear.ipynb #22900001
+def _largest(C, width):    # (D, W) -> the largest singular values (K,), and their directions (W, K)
+    try: squares, v = (z.flip(-1)[..., :width] for z in torch.linalg.eigh(C.T @ C))
+    except torch.linalg.LinAlgError:    # many equal ones, if there are few images; slower, but safe
+        _, s, v = torch.linalg.svd(C, full_matrices=False)
+        return s[:width], v[:width].T
+    return squares.clamp(min=0).sqrt(), v
+
 # %% ../nbs/09_linear.ipynb #20bb0028
 class Maps(NamedTuple):
     "Two linear maps into one space"
@@ -160,8 +168,7 @@ class Cca:
         "As `cca_plainly` finds them"
         scale_x, scale_t = _scale(self.var_x, shares[0])[:, None], _scale(self.var_t, shares[1])[:, None]
         C = scale_x * self.cross * scale_t.T
-        squares, v = (z.flip(-1)[..., :width] for z in torch.linalg.eigh(C.T @ C))    # (K,), (W, K)
-        s = squares.clamp(min=0).sqrt()
+        s, v = _largest(C, width)    # (K,), (W, K)
         return Maps(self.axes_x @ (scale_x * (C @ v)), self.axes_t @ (scale_t * v * s), s)
 
 # %% ../nbs/09_linear.ipynb #20bb0039

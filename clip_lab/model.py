@@ -6,7 +6,7 @@
 __all__ = ['TEMPERATURES', 'ProjectionHead', 'Heads', 'LinearHead', 'Shape', 'RetrievalModel', 'MappedText']
 
 # %% ../nbs/06_model.ipynb #75f0c943
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import torch
 from fastcore.basics import patch
 from torch import nn
@@ -90,6 +90,13 @@ class Shape:
         return 0 if self.linear and self.linear_share == 1 else self.heads
 
 # %% ../nbs/06_model.ipynb #06ab0018
+@patch
+def fitting(self:Shape,
+    encoder:TextEncoder,  # as it is
+)->Shape:                 # without the layers that this encoder does not have
+    "The shape of a model that reads this text encoder"
+    return self if encoder.has_layers else replace(self, text_layers=False)
+
 @patch
 def reader(self:Shape,
     encoder:TextEncoder,  # as it is

@@ -9,13 +9,16 @@ __all__ = ['BLUE', 'ORANGE', 'GREEN', 'RED', 'GREY', 'SKY', 'PURPLE', 'BLACK', '
 
 # %% ../nbs/13_visualize.ipynb #8063b787
 import io, sys, textwrap
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 import numpy as np, pandas as pd, torch
 from PIL import Image
-from matplotlib import rc_context, rc_params_from_file
+from anyascii import anyascii
+from matplotlib import rc_context, rc_params_from_file, rcParams
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, fontManager, get_font
 from .tools.files import whole_file
 from .tools.image_files import load_image
 from .data import CaptionDataset
@@ -27,9 +30,28 @@ def _shorten(text, width):      # to `width` characters, between words if there 
     if ' ' in text[:width]: return textwrap.shorten(text, width, placeholder=' ...')
     return text[:width - 3] + '...'
 
+@cache
+def _letters(path): return frozenset(get_font(path).get_charmap())    # of a font
+
+@cache
+def _font_with(char):    # the name of an installed font that has a letter, '' if there is none
+    return next((f.name for f in fontManager.ttflist if ord(char) in _letters(f.fname)), '')
+
+# %% ../nbs/13_visualize.ipynb #22900003
+@cache
+def _note_transliterated():    # once
+    why = 'no installed font has their letters'
+    print(f'figures: some captions are transliterated, because {why}', file=sys.stderr)
+
 def _printable(char):
-    if char.isprintable(): return char
-    return ' ' if char.isspace() else '\N{REPLACEMENT CHARACTER}'
+    if not char.isprintable(): return ' ' if char.isspace() else '\N{REPLACEMENT CHARACTER}'
+    if ord(char) in _letters(findfont('DejaVu Sans')): return char
+    name = _font_with(char)
+    if not name:
+        _note_transliterated()
+        return anyascii(char) or '\N{REPLACEMENT CHARACTER}'
+    if name not in rcParams['font.family']: rcParams['font.family'] = [*rcParams['font.family'], name]
+    return char
 
 # %% ../nbs/13_visualize.ipynb #039974fc
 def safe_text(

@@ -33,12 +33,12 @@ def free_port():
         return s.getsockname()[1]
 
 def copy_of_project(folder):
-    "What git knows of the project; data and caches are those of the project itself"
+    "What git knows of the project; data, caches and runs are those of the project itself, where there are any"
     files = subprocess.run(['git', 'ls-files', '-z'], cwd=TOP, check=True, capture_output=True, text=True).stdout
     for name in filter(None, files.split('\0')):
         (folder/name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(TOP/name, folder/name)
-    for name in ('_data', '_cache'):
+    for name in ('_data', '_cache', '_runs'):
         (TOP/name).mkdir(exist_ok=True)
         (folder/name).symlink_to(TOP/name)
     return folder

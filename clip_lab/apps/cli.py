@@ -6,8 +6,8 @@
 __all__ = ['option_of', 'check_numbers', 'check_folder', 'check_model', 'chosen_parts', 'choose_experiments', 'asked_preset',
            'command_line', 'run', 'draw_scenes', 'check_data', 'show_data', 'encode_data', 'fetch_coco',
            'fetch_flickr8k', 'make_site', 'collect_results', 'hand_out', 'check_exercises', 'report', 'note', 'search',
-           'classify', 'demo', 'bench', 'ablate', 'protocols', 'add_command', 'make_parser', 'one_line', 'as_options',
-           'main']
+           'classify', 'demo', 'bench', 'ablate', 'compare', 'protocols', 'add_command', 'make_parser', 'one_line',
+           'as_options', 'main']
 
 # %% ../../nbs/apps/cli.ipynb #9fb72b33
 import argparse, errno, inspect, json, os, re, sys
@@ -122,8 +122,9 @@ def run(
     split:str='own',                       # own, or karpathy (of COCO 2014, Flickr8k and Flickr30k)
     kaggle:str=None,                       # flickr8k: another data set's handle on Kaggle
     experiments:str='baseline,mod1,mod2',  # which, separated by commas; also linear and best
-    image_encoder:str=None,                # efficientnet_lite0 or resnet50, optionally with :WEIGHTS
-    text_encoder:str=None,                 # all-MiniLM-L6-v2, openai/clip-vit-base-patch32 or a local folder
+    image_encoder:str=None,                # efficientnet_lite0, resnet50, timm:NAME, hf:ID, torchvision:NAME
+    text_encoder:str=None,                 # all-MiniLM-L6-v2, openai/clip-vit-base-patch32, hf:ID
+    image_size:int=None,                   # side of the images; default: the image encoder's own
     epochs:int=None,                       # for all experiments
     batch_size:int=None,                   # pairs per batch, for all experiments
     micro_batch:int=None,                  # pairs computed at once, to save memory; same gradient
@@ -145,7 +146,7 @@ def run(
 ):                                         # the `Lab`: data, embeddings and folders of the run
     "Train and evaluate the experiments, write figures and tables"
     given = SimpleNamespace(**locals())    # all parameters, before there are other local names
-    check_numbers(1, seeds=seeds, micro_batch=micro_batch)
+    check_numbers(1, seeds=seeds, micro_batch=micro_batch, image_size=image_size)
     check_folder(data, '--data')
     return _run(given)
 
@@ -259,8 +260,9 @@ def encode_data(
     preset:str='scenes',      # scenes, flickr8k or coco
     data:str=None,            # a folder of captioned photos, in place of the preset's own data
     split:str='own',          # own or karpathy
-    image_encoder:str=None,   # efficientnet_lite0 or resnet50, optionally with :WEIGHTS
-    text_encoder:str=None,    # all-MiniLM-L6-v2, openai/clip-vit-base-patch32 or a local folder
+    image_encoder:str=None,   # as for run
+    text_encoder:str=None,    # as for run
+    image_size:int=None,      # side of the images; default: the image encoder's own
     image_column:str=None,    # of a table of captions: the column with the file names
     caption_column:str=None,  # of a table of captions: the column with the captions
     seed:int=0,               # of the split, where the data have none
@@ -271,7 +273,6 @@ def encode_data(
     check_folder(data, '--data')
     own = asked_preset(**locals())    # all parameters, before there are other local names
     from clip_lab.tools.devices import pick_device
-    from clip_lab.images import ImageTransform
     from clip_lab.encoders import load_image_encoder, load_text_encoder
     from clip_lab.features import image_features, text_embeddings
     from clip_lab.apps.workflow import writable
@@ -279,7 +280,7 @@ def encode_data(
     device = pick_device(device)
     texts, images = load_text_encoder(own.text_encoder), load_image_encoder(own.image_encoder)
     ensure_data(own)
-    transform = ImageTransform(own.size, images.mean, images.std)
+    transform = images.transform(own.image_size or images.size or own.size)
     def report(part, kept): print(f'{part}: {kept.shape[0]:,} x {kept.shape[1]:,} in {kept.file}')
     for part in splits_of(own):
         found, *_ = cleaned(own, part, writable(cache, 'cache'), seed)
@@ -557,6 +558,55 @@ def ablate(
     lab = open_lab(preset, f'ablation-{Path(preset.root).resolve().name}', 0, device, runs, cache)
     run_ablation(lab, chosen, seeds, out)
 
+# %% ../../nbs/apps/cli.ipynb #22f00020
+def compare(
+    image_encoders:str='efficientnet_lite0',  # separated by commas; each as --image-encoder of run
+    text_encoders:str='all-MiniLM-L6-v2',     # separated by commas; each as --text-encoder of run
+    preset:str='scenes',                      # scenes, flickr8k or coco
+    data:str=None,                            # a folder of captioned photos; None: the preset's own data
+    split:str='own',                          # own, or karpathy (of COCO 2014, Flickr8k and Flickr30k)
+    experiments:str='linear,baseline',        # that each pair is tried with, separated by commas
+    image_size:int=None,                      # side of the images; default: each image encoder's own
+    train_images:int=None,                    # use only so many, drawn at random
+    val_images:int=None,                      # use only so many, drawn at random
+    reference:str=None,                       # a whole CLIP or SigLIP: name on the Hub, or local folder
+    seed:int=0,                               # of the draw, the initial weights and the order
+    device:str='auto',                        # auto, cpu, cuda or mps
+    precision:str='auto',                     # of encoders: auto, bfloat16, float16 or float32
+    out:str='_runs',                          # where the results go
+    cache:str='_cache',                       # where computed embeddings are kept
+    force:bool=False,                         # compute everything again
+):
+    "Try image encoders with text encoders: one table, one picture"
+    given = SimpleNamespace(**locals())    # all parameters, before there are other local names
+    check_numbers(1, image_size=image_size, train_images=train_images, val_images=val_images)
+    check_folder(data, '--data')
+    _compare(given)
+
+# %% ../../nbs/apps/cli.ipynb #22f00021
+def _names(text, option):    # separated by commas
+    names = [n.strip() for n in text.split(',') if n.strip()]
+    if not names: raise LabError(f'{option}: name at least one')
+    return names
+
+def _compare(given):    # the parameters of `compare`
+    from clip_lab.apps.compare import compare_encoders, compare_figure, Pair
+    from clip_lab.visualize import try_figure
+    images = _names(given.image_encoders, '--image-encoders')
+    texts = _names(given.text_encoders, '--text-encoders')
+    preset, chosen = asked_preset(**vars(given)), choose_experiments(given.experiments, seed=given.seed)
+    folder = f'compare-{Path(preset.root).resolve().name}'
+    where = {k: getattr(given, k) for k in ('device', 'out', 'cache', 'force', 'precision', 'seed')}
+    pairs = [Pair(i, t) for i in images for t in texts]
+    table, failed = compare_encoders(preset, pairs, folder, given.reference, chosen, **where)
+    if len(table): print(table.round(2).to_string(index=False))
+    place = Path(given.out)/folder
+    title = f'encoders on {Path(preset.root).name}'
+    if len(table): try_figure(lambda: compare_figure(table, title), place/'compare.png')
+    for name,why in failed.items(): note(as_options(why, 'run'))
+    if failed: raise LabError(f'{len(failed)} of {len(failed) + len(table)} pairs could not be compared; '
+                              f'the others are in {place}/compare.csv')
+
 # %% ../../nbs/apps/cli.ipynb #21ba0102
 def _goes_well(f, command):    # an error that the user can fix becomes a line; True if there was none
     try: f()
@@ -646,7 +696,8 @@ def make_parser()->argparse.ArgumentParser:
     add_command(commands, 'run', run, steps=('train', 'evaluate'))
     add_command(commands, 'train', run, 'Only train, or continue an interrupted training', steps=('train',))
     add_command(commands, 'evaluate', run, 'Only evaluate what has been trained', steps=('evaluate',))
-    others = dict(search=search, classify=classify, demo=demo, protocols=protocols, ablate=ablate,
+    others = dict(search=search, classify=classify, demo=demo, protocols=protocols, compare=compare,
+                  ablate=ablate,
                   bench=bench, site=make_site, report=report, collect=collect_results,
                   course=hand_out, check=check_exercises)
     parts = 'features, runners, baseline, epochs, loss, profile, command, scaling and shortcuts'

@@ -41,8 +41,9 @@ def widths_of(
     text_encoder:TextEncoder,    # any
 )->Widths:
     "The widths of two encoders, measured"
-    with torch.no_grad(): grid = image_encoder.early(torch.zeros(1, 3, 64, 64))    # (1, C, h, w)
-    return Widths(grid.shape[1], 64//grid.shape[2], image_encoder.width, text_encoder.width)
+    side = image_encoder.size or 64
+    with torch.no_grad(): grid = image_encoder.early(torch.zeros(1, 3, side, side))    # (1, C, h, w)
+    return Widths(grid.shape[1], side//grid.shape[2], image_encoder.width, text_encoder.width)
 
 # %% ../../nbs/reporting/diagram.ipynb #21fad005
 class Part(NamedTuple):

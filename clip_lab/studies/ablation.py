@@ -17,7 +17,6 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from ..tools.files import fingerprint, load_json, write_json
 from ..data import choose_subset
-from ..images import ImageTransform
 from ..encoders import ImageEncoder, load_image_encoder, load_text_encoder
 from ..features import image_features, KeptInputs, Split, text_embeddings
 from ..model import RetrievalModel
@@ -232,7 +231,7 @@ def untrained(
 
 # %% ../../nbs/studies/ablation.ipynb #ab1a000e
 def _spaces_of(lab, encoder, prefix):    # name -> split -> (M, width)
-    transform, width = ImageTransform(lab.preset.size, encoder.mean, encoder.std), encoder.before
+    transform, width = encoder.transform(lab.preset.size), encoder.before
     reader = encoder.with_penultimate()
     both = {s: image_features(d, reader, transform, lab.cache, lab.device)[:] for s,d in lab.data.items()}
     last, before = {s: x[:, width:] for s,x in both.items()}, {s: x[:, :width] for s,x in both.items()}
