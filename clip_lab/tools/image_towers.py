@@ -36,11 +36,21 @@ class Tower:
     revision: str = ''         # of the Hub, where the weights are from there
 
 # %% ../../nbs/tools/image_towers.ipynb #22a00009
-def as_tokens(x): return x.flatten(2).transpose(1, 2)    # (B, C, T, 1) -> (B, T, C)
-def as_grid(x): return x.transpose(1, 2).unsqueeze(3)    # (B, T, C) -> (B, C, T, 1)
+def as_tokens(x)->torch.Tensor:         # (B, C, T, 1) -> (B, T, C)
+    "A grid of one column as tokens"
+    return x.flatten(2).transpose(1, 2)
 
-def channels_last(x): return x.permute(0, 2, 3, 1)       # (B, C, h, w) -> (B, h, w, C)
-def channels_first(x): return x.permute(0, 3, 1, 2)      # (B, h, w, C) -> (B, C, h, w)
+def as_grid(x)->torch.Tensor:           # (B, T, C) -> (B, C, T, 1)
+    "Tokens as a grid of one column"
+    return x.transpose(1, 2).unsqueeze(3)
+
+def channels_last(x)->torch.Tensor:     # (B, C, h, w) -> (B, h, w, C)
+    "A grid with its channels last"
+    return x.permute(0, 2, 3, 1)
+
+def channels_first(x)->torch.Tensor:    # (B, h, w, C) -> (B, C, h, w)
+    "A grid with its channels first"
+    return x.permute(0, 3, 1, 2)
 
 # %% ../../nbs/tools/image_towers.ipynb #22a0000b
 class InGrid(nn.Module):
@@ -61,7 +71,11 @@ class InGrid(nn.Module):
         return as_grid(x) if self.leave == 'tokens' else channels_first(x)
 
 # %% ../../nbs/tools/image_towers.ipynb #22a0000e
-def random_pixels(size): return torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(0))
+def random_pixels(
+    size:int,       # side in pixels
+)->torch.Tensor:    # (1, 3, size, size)
+    "Noise to check a network with, the same every time"
+    return torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(0))
 
 def _layout(x, last):    # of a piece's output
     return 'tokens' if x.dim() == 3 else 'last' if last and x.dim() == 4 else ''
@@ -160,7 +174,11 @@ def cut_timm(
 # %% ../../nbs/tools/image_towers.ipynb #22a0001c
 POOLINGS = 'class', 'mean', 'both'
 
-def extra_tokens(n): return n - math.isqrt(n)**2    # of n tokens; the patches of a square fill a square
+def extra_tokens(
+    n:int,  # tokens in all
+)->int:
+    "How many tokens are no patches, which fill a square"
+    return n - math.isqrt(n)**2
 
 class TokenPool(nn.Module):
     "The class token, the mean over the patches, or both"
