@@ -87,10 +87,13 @@ def run_all(page):
     page.locator('.jp-Dialog button', has_text='Restart').click()
     page.wait_for_function(HAS_RUN, polling=500)
 
+TRAINED = TOP/'_runs'/'scenes'/'mod2'/'metrics.json'    # chapters 14 to 16 train for a quarter of an hour without it
+
 def figures_in(outputs): return sum('image/png' in o.get('data', {}) for o in outputs)
 
 @pytest.mark.parametrize('notebook', NUMBERED, ids=[n.stem for n in NUMBERED])
 def test_run_all(lab, page, notebook):
+    if notebook.stem[:2] in ('14', '15', '16') and not TRAINED.is_file(): pytest.skip('needs the runs that clip_lab run makes')
     page.goto(f'{lab}/lab/tree/nbs/{notebook.name}?reset')
     page.wait_for_function(IS_IDLE)
     run_all(page)
