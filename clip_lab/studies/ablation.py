@@ -4,20 +4,21 @@
 
 # %% auto #0
 __all__ = ['LADDER', 'NOT_KEPT', 'IDEAS', 'LOSSES', 'WISHES', 'BATCHES', 'SIZES', 'CAPACITY', 'STUDY_PARTS', 'SAME_LINE',
-           'REPORT_IMAGES', 'ladder', 'frozen_best', 'trials_of', 'trial', 'row_of', 'with_images', 'bag_of_words',
-           'untrained', 'image_spaces', 'measure_pairs', 'spread', 'measure_part', 'run_ablation', 'table_of',
-           'ladder_figure', 'overfitting_figure', 'extrapolate', 'growth_figure']
+           'REPORT_IMAGES', 'ladder', 'frozen_best', 'trials_of', 'trial', 'row_of', 'with_images', 'image_spaces',
+           'measure_pairs', 'spread', 'measure_part', 'run_ablation', 'table_of', 'ladder_figure', 'overfitting_figure',
+           'extrapolate', 'growth_figure']
 
 # %% ../../nbs/studies/ablation.ipynb #77d1facb
-import copy, math, tempfile, time, zlib
+import math, tempfile, time
 from dataclasses import replace
 from pathlib import Path
-import numpy as np, pandas as pd, torch
+import numpy as np, pandas as pd
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from ..tools.files import fingerprint, load_json, write_json
+from ..tools.image_towers import RANDOM
 from ..data import choose_subset
-from ..encoders import ImageEncoder, load_image_encoder, load_text_encoder
+from ..encoders import load_image_encoder, load_text_encoder
 from ..features import image_features, KeptInputs, Split, text_embeddings
 from ..model import RetrievalModel
 from ..metrics import COLUMNS
@@ -203,32 +204,6 @@ def with_images(
     data, settings = lab.data | dict(train=few), lab.settings | dict(train_images=n)
     return replace(lab, data=data, text=text, settings=settings)
 
-# %% ../../nbs/studies/ablation.ipynb #c78e0fbb
-def _word_vector(word, width): return np.random.default_rng(zlib.crc32(word.encode())).standard_normal(width)
-
-def bag_of_words(
-    captions:list,   # N texts
-    width:int=384,   # of the vectors
-)->torch.Tensor:     # (N, width)
-    "Random vectors of the words, added up"
-    words = [[w.strip('.,!?;:"\'').lower() for w in c.split()] for c in captions]
-    vectors = {w: _word_vector(w, width).astype(np.float32) for ws in words for w in ws}
-    sums = [np.stack([vectors[w] for w in ws]).sum(0) if ws else np.zeros(width, np.float32) for ws in words]
-    return torch.from_numpy(np.stack(sums)) / width**.5
-
-# %% ../../nbs/studies/ablation.ipynb #ab1a000c
-def untrained(
-    encoder:ImageEncoder,  # any; it is left as it is
-)->ImageEncoder:
-    "The same encoder with random weights, the same each time"
-    encoder = copy.deepcopy(encoder)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        for m in encoder.modules():
-            if hasattr(m, 'reset_parameters'): m.reset_parameters()
-    encoder.weights = 'random'
-    return encoder
-
 # %% ../../nbs/studies/ablation.ipynb #ab1a000e
 def _spaces_of(lab, encoder, prefix):    # name -> split -> (M, width)
     transform, width = encoder.transform(lab.preset.size), encoder.before
@@ -241,8 +216,9 @@ def image_spaces(
     lab:Lab,    # what the trials share
 )->dict:        # name -> split -> (M, width)
     "Pooled outputs of the image encoder, pretrained and with random weights"
-    encoder = load_image_encoder(lab.preset.image_encoder)
-    return _spaces_of(lab, encoder, '') | _spaces_of(lab, untrained(encoder), 'random weights, ')
+    name = lab.preset.image_encoder
+    trained, random = load_image_encoder(name), load_image_encoder(f'{name.partition(":")[0]}:{RANDOM}')
+    return _spaces_of(lab, trained, '') | _spaces_of(lab, random, 'random weights, ')
 
 # %% ../../nbs/studies/ablation.ipynb #ab1a000f
 # as `trial`, of a head between two spaces: x is split -> (M, W), text is split -> (N, D)
@@ -262,7 +238,8 @@ def measure_pairs(
 )->list:              # a dict for each pair
     "CKA of every pair of frozen spaces before training, and the recall of a head trained on it"
     data, rows = lab.data['train'], []
-    bags = {s: bag_of_words(d.captions) for s,d in lab.data.items()}
+    reader = load_text_encoder('bag-of-words')
+    bags = {s: text_embeddings(d, reader, lab.cache, lab.device) for s,d in lab.data.items()}
     texts = {'sentence encoder': lab.text, 'bag of words': bags}
     for image,x in image_spaces(lab).items():
         for name,text in texts.items():

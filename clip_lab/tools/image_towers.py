@@ -6,7 +6,7 @@
 __all__ = ['POOLINGS', 'LIBRARIES', 'RANDOM', 'INTERPOLATIONS', 'Tower', 'as_tokens', 'as_grid', 'channels_last',
            'channels_first', 'InGrid', 'random_pixels', 'chain', 'without', 'Embedding', 'timm_pieces', 'HeadOf',
            'cut_timm', 'extra_tokens', 'TokenPool', 'Tokens', 'Layer', 'Pooler', 'whole_vision', 'WholeVision',
-           'cut_transformers', 'without_classifier', 'Behind', 'cut_torchvision', 'TowerName', 'parse_name',
+           'cut_transformers', 'without_classifier', 'Rest', 'cut_torchvision', 'TowerName', 'parse_name',
            'check_known', 'with_weights', 'not_fetched', 'with_seed', 'revision_of', 'Whole', 'asked_pooling',
            'assemble', 'timm_tower', 'pixels_of', 'from_hub', 'hf_tower', 'torchvision_tower', 'load_tower']
 
@@ -44,6 +44,7 @@ def as_grid(x)->torch.Tensor:           # (B, T, C) -> (B, C, T, 1)
     "Tokens as a grid of one column"
     return x.transpose(1, 2).unsqueeze(3)
 
+# %% ../../nbs/tools/image_towers.ipynb #22a00050
 def channels_last(x)->torch.Tensor:     # (B, C, h, w) -> (B, h, w, C)
     "A grid with its channels last"
     return x.permute(0, 2, 3, 1)
@@ -111,6 +112,7 @@ def without(
     new._modules = {k: m for k,m in net._modules.items() if k not in names}
     return new
 
+# %% ../../nbs/tools/image_towers.ipynb #22a00051
 class Embedding(nn.Module):
     "From pixels to tokens, as a timm transformer does it"
     def __init__(self,
@@ -180,6 +182,7 @@ def extra_tokens(
     "How many tokens are no patches, which fill a square"
     return n - math.isqrt(n)**2
 
+# %% ../../nbs/tools/image_towers.ipynb #22a00052
 class TokenPool(nn.Module):
     "The class token, the mean over the patches, or both"
     def __init__(self,
@@ -210,6 +213,7 @@ class Tokens(nn.Module):
         "Embed the patches"
         return self.norm(self.embeddings(pixels))
 
+# %% ../../nbs/tools/image_towers.ipynb #22a00053
 class Layer(nn.Module):
     "A layer of transformers that sees all tokens"
     def __init__(self,
@@ -250,6 +254,7 @@ def whole_vision(
     pooled = out if torch.is_tensor(out) else getattr(out, 'pooler_output', None)
     return out.last_hidden_state.mean(1) if pooled is None else pooled.flatten(1)
 
+# %% ../../nbs/tools/image_towers.ipynb #22a00054
 class WholeVision(nn.Module):
     "A vision model of transformers that is used as it is"
     def __init__(self,
@@ -292,46 +297,44 @@ def without_classifier(
     setattr(parent, name, nn.Identity())
     return net
 
-class Behind(nn.Module):
-    "What a network of torchvision does behind its stages"
+# %% ../../nbs/tools/image_towers.ipynb #22a0005c
+class Rest(nn.Module):
+    "What a network of torchvision does after its stages"
     def __init__(self,
-        pieces:list,  # modules
+        net:nn.Module,  # the whole network
+        stages:set,     # names of the children that have been run already
     ):
         super().__init__()
-        self.pieces = nn.Sequential(*pieces)
+        self.net = without(net, *stages)
+        self.net._modules |= dict.fromkeys(stages, nn.Identity())
 
     def forward(self, x):    # (B, W, h, w) -> (B, width)
         "Pool"
-        for piece in self.pieces:
-            if x.dim() == 4 and x.shape[2:] == (1, 1) and not _takes_grids(piece): x = x.flatten(1)
-            x = piece(x)
-        return x.flatten(1)
-
-def _takes_grids(piece):    # such as a LayerNorm over channels before the classifier
-    first = next((m for m in piece.modules() if not isinstance(m, nn.Sequential)), piece)
-    return not isinstance(first, (nn.Linear, nn.Dropout, nn.Identity))
+        return self.net(x)
 
 # %% ../../nbs/tools/image_towers.ipynb #22a00026
+def _stages(net, size):    # of torchvision: (child's name, module, side of the grid behind it)
+    x, stages = random_pixels(size), []
+    for name,child in net.named_children():
+        pieces = child if isinstance(child, nn.Sequential) else [child]
+        for piece in pieces:
+            with torch.no_grad(): x = piece(x)
+            if x.dim() != 4 or x.shape[2:] == (1, 1): return stages
+            stages.append((name, piece, x.shape[2]))
+    return stages
+
+# %% ../../nbs/tools/image_towers.ipynb #22a0005d
 def cut_torchvision(
     net:nn.Module,  # of torchvision, in evaluation mode, without its classifier
     size:int,       # of the pixels that it is checked on
 ):                  # early, last, readout; None if it cannot be cut
     "A network of torchvision in three pieces"
-    pieces = []
-    for child in net.children():
-        pieces += child if isinstance(child, nn.Sequential) and not pieces else [child]
-    x, sizes = random_pixels(size), []
     try:
-        with torch.no_grad():
-            for piece in pieces:
-                x = piece(x)
-                if x.dim() != 4 or x.shape[2:] == (1, 1): break
-                sizes.append(x.shape[2])
-        n, at = len(sizes), sizes.index(sizes[-1])
-        early, last = nn.Sequential(*pieces[:at]), nn.Sequential(*pieces[at:n])
-        readout, pixels = Behind(pieces[n:]), random_pixels(size)
+        names, pieces, sizes = zip(*_stages(net, size))
+        at, pixels, readout = sizes.index(sizes[-1]), random_pixels(size), Rest(net, set(names))
+        early, last = nn.Sequential(*pieces[:at]), nn.Sequential(*pieces[at:])
         with torch.no_grad(): same = torch.equal(readout(last(early(pixels))), net(pixels))
-    except Exception: same = False
+    except Exception: return None    # a network that is no chain can fail in any way
     return (early, last, readout) if same and at else None
 
 # %% ../../nbs/tools/image_towers.ipynb #22a00031
@@ -346,6 +349,7 @@ class TowerName:
     revision: str = ''    # of the Hub
     pooling: str = ''     # one of `POOLINGS`; empty: the network's own
 
+# %% ../../nbs/tools/image_towers.ipynb #22a00055
 def parse_name(
     name:str,  # as for `load_tower`
 )->TowerName:
@@ -370,6 +374,7 @@ def check_known(
     hint = f'; did you mean {", ".join(near)}?' if near else ''
     raise LabError(f'`image_encoder` {name}: {name.partition(":")[0]} has no model of this name{hint}')
 
+# %% ../../nbs/tools/image_towers.ipynb #22a00056
 def with_weights(
     name:str,        # as it was asked for
     net:nn.Module,   # without a classifier
@@ -385,6 +390,7 @@ def with_weights(
     net.load_state_dict({k: state[k] for k in own})
     return net
 
+# %% ../../nbs/tools/image_towers.ipynb #22a00057
 def not_fetched(
     name:str,     # as it was asked for
     where:str,    # that was tried
@@ -399,6 +405,7 @@ def not_fetched(
 # %% ../../nbs/tools/image_towers.ipynb #22a00047
 RANDOM = 'RANDOM'    # in place of a file: the weights that a network begins with
 
+# %% ../../nbs/tools/image_towers.ipynb #22a0005b
 def with_seed(
     make,       # a function that makes a network
     seed:int=0, # of its first weights
@@ -430,6 +437,7 @@ class Whole(nn.Module):
         "Its features"
         return self.net(pixels).flatten(1)[:, :, None, None]
 
+# %% ../../nbs/tools/image_towers.ipynb #22a00058
 def asked_pooling(
     name:str,     # as it was asked for, with a pooling
     parts:tuple,  # early, last, readout
@@ -476,6 +484,7 @@ def _timm_net(name, wanted):    # with its weights, without a classifier; the re
         return make(pretrained=True, pretrained_cfg_overlay=dict(hf_hub_id=f'{hub}@{revision}')), revision
     except (OSError, RuntimeError, ValueError) as e: raise not_fetched(name, f'the Hub, {hub}', e, way) from e
 
+# %% ../../nbs/tools/image_towers.ipynb #22a00059
 def timm_tower(
     name:str,  # timm:NAME, as for `load_tower`
 )->Tower:
@@ -536,6 +545,7 @@ def _vision_model(source, **where):
     if not of_images: return model, None
     return model, pixels_of(AutoImageProcessor.from_pretrained(source, **where).to_dict())
 
+# %% ../../nbs/tools/image_towers.ipynb #22a0005a
 def hf_tower(
     name:str,  # hf:ID_OR_FOLDER, as for `load_tower`
 )->Tower:

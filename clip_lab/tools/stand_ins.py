@@ -11,20 +11,25 @@ import torch, torchvision
 from safetensors.torch import save_file
 
 # %% ../../nbs/tools/stand_ins.ipynb #bc7b330b
+def _clip_tokenizer(folder):    # one that knows letters
+    from transformers import CLIPTokenizer
+    letters = [chr(c) + end for end in ('', '</w>') for c in range(33, 127)]
+    vocab = {c: i for i,c in enumerate(letters)} | {'<|startoftext|>': 49406, '<|endoftext|>': 49407}
+    CLIPTokenizer(vocab=vocab, merges=[], model_max_length=77).save_pretrained(folder)
+
+# %% ../../nbs/tools/stand_ins.ipynb #22a10007
 def save_stand_ins(
     folder:str|Path,  # the folder
 )->Path:              # holds resnet50.safetensors and clip-text/
     "Save random weights of the real size for a ResNet50 and CLIP's text model"
-    from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
+    from transformers import CLIPTextConfig, CLIPTextModelWithProjection
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         save_file(torchvision.models.resnet50().state_dict(), folder/'resnet50.safetensors')
         CLIPTextModelWithProjection(CLIPTextConfig()).save_pretrained(folder/'clip-text')
-    letters = [chr(c) + end for end in ('', '</w>') for c in range(33, 127)]
-    vocab = {c: i for i,c in enumerate(letters)} | {'<|startoftext|>': 49406, '<|endoftext|>': 49407}
-    CLIPTokenizer(vocab=vocab, merges=[], model_max_length=77).save_pretrained(folder/'clip-text')
+    _clip_tokenizer(folder/'clip-text')
     return folder
 
 # %% ../../nbs/tools/stand_ins.ipynb #22a10002
@@ -49,6 +54,7 @@ _MARKS = dict(pad_token_id=0, bos_token_id=2, eos_token_id=3)
 _TEXT = _SMALL | dict(vocab_size=98, max_position_embeddings=64) | _MARKS
 _IMAGE = dict(image_size=64, patch_size=16)
 
+# %% ../../nbs/tools/stand_ins.ipynb #22a10005
 def _small_config(kind):
     from transformers import BertConfig, CLIPConfig, Dinov2Config, DINOv3ViTConfig, SiglipConfig
     image = _SMALL | _IMAGE
@@ -60,6 +66,7 @@ def _small_config(kind):
     if kind == 'bert': return BertConfig(**_TEXT)
     return (Dinov2Config if kind == 'dinov2' else DINOv3ViTConfig)(**image)
 
+# %% ../../nbs/tools/stand_ins.ipynb #22a10006
 def save_small_model(
     folder:str|Path,  # the folder
     kind:str,         # clip, siglip, dinov2, dinov3 or bert

@@ -44,6 +44,7 @@ class TokenPooling(nn.Module):
         "Pool"
         return torch.cat([pool_tokens(out.last_hidden_state, mask, mode) for mode in self.modes], 1)
 
+# %% ../../nbs/tools/text_towers.ipynb #22b00020
 class OwnPooling(nn.Module):
     "The model's own pooling, and its projection into the space that it shares with images"
     def __init__(self,
@@ -70,12 +71,14 @@ class Dense(nn.Module):
         "Run it"
         return self.activation(self.linear(x))
 
+# %% ../../nbs/tools/text_towers.ipynb #22b00021
 class Unit(nn.Module):
     "Divide each vector by its length"
     def forward(self, x):    # (B, D)
         "Normalise"
         return nn.functional.normalize(x, dim=1)
 
+# %% ../../nbs/tools/text_towers.ipynb #22b00022
 class SentencePooling(nn.Module):
     "What a model of sentence-transformers does with tokens"
     def __init__(self,
@@ -115,6 +118,7 @@ def _dense(folder):
     linear.load_state_dict({k.removeprefix('linear.'): v for k,v in state.items()})
     return Dense(linear, activation())
 
+# %% ../../nbs/tools/text_towers.ipynb #22b00023
 def sentence_pooling(
     folder:Path,  # with a modules.json
 )->SentencePooling:
@@ -185,6 +189,7 @@ def _prompt(folder):    # that sentence-transformers puts before each text unles
     config = load_json(file) if file.is_file() else {}
     return (config.get('prompts') or {}).get(config.get('default_prompt_name'), '')
 
+# %% ../../nbs/tools/text_towers.ipynb #22b00024
 def load_text_tower(
     name:str,  # hf:ID_OR_FOLDER, for the Hub optionally with @REVISION
 )->TextTower:
