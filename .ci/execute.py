@@ -13,8 +13,16 @@ def notebooks():
     found = (p for p in (TOP/'nbs').rglob('*.ipynb') if not any(part[0] in '._' for part in p.relative_to(TOP).parts))
     return [TOP/'index.ipynb', *sorted(found)]
 
+def clear(file):
+    "Take the outputs out of a notebook; a cell that shows nothing any more would keep what it showed"
+    notebook = json.loads(file.read_text())
+    for cell in notebook['cells']:
+        if cell['cell_type'] == 'code': cell['outputs'] = []
+    file.write_text(json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + '\n')
+
 def execute(file):
     "Run a notebook in its folder; the last line of an error, empty if there is none"
+    clear(file)
     done = subprocess.run([sys.executable, '-c', CODE, file.name, file.name], cwd=file.parent, capture_output=True, text=True,
                           env=os.environ | dict(TQDM_DISABLE='1', OMP_NUM_THREADS='1', IN_TEST='1'))
     return '' if done.returncode == 0 else (done.stderr.strip().splitlines() or ['?'])[-1]
