@@ -22,9 +22,10 @@ def _limit(
     if processes: limits['RLIMIT_NPROC'] = processes
     for name,value in limits.items():
         kind = getattr(resource, name)
-        hard = resource.getrlimit(kind)[1]
-        if hard != resource.RLIM_INFINITY: value = min(value, hard)
-        resource.setrlimit(kind, (value, value))
+        hard, most = resource.getrlimit(kind)[1], value
+        if name == 'RLIMIT_CPU': most += 1    # first the signal that says why, then the one that ends it
+        if hard != resource.RLIM_INFINITY: most = min(most, hard)
+        resource.setrlimit(kind, (min(value, most), most))
 
 # %% ../../nbs/tools/sandbox.ipynb #21ca1009
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == 'linux' else None
@@ -83,11 +84,13 @@ def _writes_only_to(folder):
 _ADOPT = 36    # of prctl: orphans become children of this process
 
 def _below(pid):    # all processes below a process
+    try: tasks = os.listdir(f'/proc/{pid}/task')
+    except OSError: return []    # it has ended meanwhile
     found = []
-    for task in Path(f'/proc/{pid}/task').glob('*'):
-        try: children = [int(p) for p in (task/'children').read_text().split()]
+    for task in tasks:
+        try: children = Path(f'/proc/{pid}/task/{task}/children').read_text().split()
         except OSError: continue
-        for child in children: found += [child, *_below(child)]
+        for child in map(int, children): found += [child, *_below(child)]
     return found
 
 def _end(*pids):
