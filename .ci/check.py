@@ -7,10 +7,12 @@ TOP = Path(__file__).resolve().parent.parent
 VENV = TOP/'.ci-venv'
 START = time.time()
 
+def free_disk(): return shutil.disk_usage(TOP).free/2**30
+
 def sh(command):
     "Run a command in the environment, pass its output through, return status and output"
     env = os.environ | dict(PATH=f'{VENV/"bin"}{os.pathsep}{os.environ["PATH"]}', VIRTUAL_ENV=str(VENV), TQDM_DISABLE='1', MPLBACKEND='agg', PIP_NO_CACHE_DIR='1', OMP_NUM_THREADS='1')    # notebooks and test files run side by side, one a core
-    print(f'\n[{time.time()-START:.0f} s] {command}', flush=True)
+    print(f'\n[{time.time()-START:.0f} s, {free_disk():.0f} GB free] {command}', flush=True)
     process = subprocess.Popen(command, shell=True, cwd=TOP, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, executable='/bin/bash')
     lines = []
     for line in process.stdout: lines.append(line); print(line, end='', flush=True)
@@ -34,7 +36,7 @@ def notebooks(status, output):
     return total - failed, failed
 
 def main():
-    print(f'{shutil.disk_usage(TOP).free/2**30:.0f} GB of disk are free; the environment takes 7', flush=True)
+    print(f'{free_disk():.0f} GB of disk are free; the environment takes 7, the tests up to 6', flush=True)
     venv.create(VENV, clear=True, with_pip=True)
     if not any(map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))): sh('apt-get update -qq && apt-get install -yqq --no-install-recommends chromium')     # the tests of the site want a browser
     test = next(line.strip() for line in (TOP/'README.md').read_text().splitlines() if 'nbdev_test && pytest' in line)    # as the README says it
