@@ -1,5 +1,5 @@
 """Lines of at most 110 characters and one statement on each, in all code cells; exported cells of at most 40 lines;
-no progress bar in what notebooks have printed; every notebook in the sidebar; and what a numbered module may import.
+no progress bar and no warning in what notebooks have printed; every notebook in the sidebar; and what a numbered module may import.
 Says where it is not so."""
 import io, json, re, sys, tokenize
 from pathlib import Path
@@ -24,10 +24,12 @@ def faults(name, source):
     return found
 
 def bars_in(file):
-    "Cells of a notebook that have kept a progress bar"
+    "Cells of a notebook that have kept a progress bar or a warning"
     for cell in json.loads(file.read_text())['cells']:
         printed = ''.join(''.join(o.get('text', '')) for o in cell.get('outputs', []))
         if '\r' in printed or 'it/s]' in printed: yield f"{file.relative_to(TOP)}, cell {cell['id']}: a progress bar"
+        if any(o.get('name') == 'stderr' for o in cell.get('outputs', [])):
+            yield f"{file.relative_to(TOP)}, cell {cell['id']}: a warning"
 
 def imported(file):
     "Modules of the package that the exported cells of a notebook import"
