@@ -158,9 +158,10 @@ def with_speeds(
     "Measure how fast each encoder of a table is, one after the other"
     def of_image(row): return image_speed(_loaded(_towers(row)[0], load_image_encoder), row.pixels, device)
     def of_text(row): return text_speed(_loaded(_towers(row)[1], load_text_encoder), device)
-    images = {key: of_image(rows.iloc[0]) for key,rows in table.groupby('image')}
+    images = {key: of_image(rows.iloc[0]) for key,rows in table.groupby(['image', 'pixels'])}
     texts = {key: of_text(rows.iloc[0]) for key,rows in table.groupby('text')}
-    speeds = {'images/s': table.image.map(images), 'captions/s': table.text.map(texts)}
+    of_images = [images[key] for key in zip(table.image, table.pixels)]
+    speeds = {'images/s': of_images, 'captions/s': table.text.map(texts)}
     return table_of(table.assign(**speeds))
 
 # %% ../../nbs/apps/compare.ipynb #22f00026
