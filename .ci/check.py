@@ -39,6 +39,7 @@ def main():
     print(f'{free_disk():.0f} GB of disk are free; the environment takes 7, the tests up to 6', flush=True)
     venv.create(VENV, clear=True, with_pip=True)
     if not any(map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))): sh('apt-get update -qq && apt-get install -yqq --no-install-recommends chromium')     # the tests of the site want a browser
+    shutil.rmtree(TOP/'_docs', ignore_errors=True)
     test = next(line.strip() for line in (TOP/'README.md').read_text().splitlines() if 'nbdev_test && pytest' in line)    # as the README says it
     status, output = sh(test)
     passed, failed = notebooks(status, output)
@@ -50,7 +51,7 @@ def main():
               'nbdev_export changes nothing': unchanged('nbdev_export', 'clip_lab/**/*.py'),
               'lines are short and hold one statement': sh('python .ci/style.py')[0] == 0,
               'the notebooks are clean': unchanged('nbdev_clean', '**/*.ipynb'),
-              'the site is whole': sh('clip_lab site')[0] == 0,
+              'the site is whole': (TOP/'_docs'/'index.html').is_file() or sh('clip_lab site')[0] == 0,    # its tests make it
               'README.md says what index.ipynb says': sh('python .ci/readme.py --check')[0] == 0}
     for name,good in checks.items(): print(f'{"ok    " if good else "FAILED"} {name}')
     passed, failed = passed + sum(checks.values()), failed + len(checks) - sum(checks.values())
