@@ -21,9 +21,9 @@ def clear(file):
     file.write_text(json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + '\n')
 
 def execute(file):
-    "Run a notebook in its folder; the last line of an error, empty if there is none"
+    "Run a notebook in its folder, which it may leave; the last line of an error, empty if there is none"
     clear(file)
-    done = subprocess.run([sys.executable, '-c', CODE, file.name, file.name], cwd=file.parent, capture_output=True, text=True,
+    done = subprocess.run([sys.executable, '-c', CODE, file.name, file], cwd=file.parent, capture_output=True, text=True,
                           env=os.environ | dict(TQDM_DISABLE='1', OMP_NUM_THREADS='1', IN_TEST='1'))
     return '' if done.returncode == 0 else (done.stderr.strip().splitlines() or ['?'])[-1]
 
