@@ -118,7 +118,8 @@ def as_image(
 
 # %% ../nbs/13_visualize.ipynb #21fa1302
 class Look(NamedTuple):
-    color: str
+    "How an experiment looks in every figure"
+    color: str     # of matplotlib
     marker: str    # of matplotlib
     hatch: str     # of bars
 

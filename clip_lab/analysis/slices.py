@@ -122,7 +122,7 @@ def slice_table(
     rows = {('all', 'captions'): row(np.ones(len(image_of_text), dtype=bool))}
     for group,slices in cuts.items():
         for s in _in_order(slices): rows[group, s] = row(slices == s)
-    return pd.DataFrame(rows).T.rename_axis(['group', 'slice'])
+    return pd.DataFrame(rows).T.rename_axis(['group', 'slice']).astype(dict(captions=int))
 
 # %% ../../nbs/analysis/slices.ipynb #21faa001
 def _slice_dots(ax, table, whole, shift, look):    # a row per slice of a group; the row of all captions

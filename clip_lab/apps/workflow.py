@@ -271,13 +271,13 @@ def changes_of(
 
 # %% ../../nbs/apps/workflow.ipynb #20cc0260
 def commit(
-    file:str=clip_lab.__file__,  # of the package
-)->str:                          # such as 427c0ed; '+' after it: files changed since
+    file:str='',  # of a package; empty: this one
+)->str:           # such as 427c0ed; '+' after it: files changed since
     "The commit that the package's code is from; empty outside a repository"
-    def git(*words):
-        return check_output(['git', *words], cwd=Path(file).parent, text=True, stderr=DEVNULL)
+    file = Path(file or clip_lab.__file__)
+    def git(*words): return check_output(['git', *words], cwd=file.parent, text=True, stderr=DEVNULL)
     try:
-        git('ls-files', '--error-unmatch', Path(file).name)    # not of a repository around the package
+        git('ls-files', '--error-unmatch', file.name)    # not of a repository around the package
         return git('rev-parse', '--short', 'HEAD').strip() + '+'*bool(git('status', '-s', '-uno', '.'))
     except (OSError, CalledProcessError): return ''
 

@@ -19,6 +19,7 @@ from ..visualize import BLUE, SKY, STYLE, figure, safe_text
 
 # %% ../../nbs/reporting/diagram.ipynb #21fad002
 class Widths(NamedTuple):
+    "How wide two encoders are, and what goes into the last stage"
     before: int=0      # channels that go into the last stage; 0: not known, as for all of these
     stride: int=0      # pixels per cell of their grid, along each side
     features: int=0    # of an image
@@ -47,7 +48,8 @@ def widths_of(
 
 # %% ../../nbs/reporting/diagram.ipynb #21fad005
 class Part(NamedTuple):
-    name: str
+    "A box of a tower"
+    name: str       # its first line
     kind: str       # 'frozen', 'trained', 'solved', or '' for what has no weights
     leaves: str=''  # the shape of its output
     note: str=''    # a second line

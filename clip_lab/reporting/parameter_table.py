@@ -54,6 +54,13 @@ def own_signature(
     signature = f'```python\n{cls.__name__}({", ".join(names)})\n```' if names else ''
     return re.sub(r'```python\n.*?\n```', lambda _: signature, text, count=1, flags=re.S)
 
+# %% ../../nbs/reporting/parameter_table.ipynb #22c00007
+_LITERAL = re.compile(r"(?<![\w-])(?:--[a-z][\w-]*|''|[\[{][^|]*'[^|]*[\]}])")
+
+def _as_code(table):    # what would not be shown as it is; what is code already stays
+    parts = re.split('(`[^`]*`)', table)
+    return ''.join(part if part.startswith('`') else _LITERAL.sub(r'`\g<0>`', part) for part in parts)
+
 # %% ../../nbs/reporting/parameter_table.ipynb #21dd0002
 class ParameterTable(BasicMarkdownRenderer):
     "A signature, its line of documentation and the table of its parameters"
@@ -69,4 +76,5 @@ class ParameterTable(BasicMarkdownRenderer):
         table = table.replace('Path | None', 'Path or None')
         text = super()._repr_markdown_()
         if inspect.isclass(self.sym): text = own_signature(text, self.sym)
-        return f'{short_signature(text)}\n\n::: {{.parameters}}\n\n{table}\n\n:::' if table else text
+        below = f'\n\n::: {{.parameters}}\n\n{_as_code(table)}\n\n:::' if table else ''
+        return short_signature(text) + below
