@@ -6,6 +6,8 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parent.parent
 VENV = TOP/'.ci-venv'
 START = time.time()
+CPU = Path('/proc/cpuinfo')
+NARROW = CPU.is_file() and 'avx512' not in CPU.read_text()    # a processor without AVX512 and bfloat16
 
 def free_disk(): return shutil.disk_usage(TOP).free/2**30
 
@@ -46,8 +48,9 @@ def main():
     for n,word in re.findall(r'(\d+) (passed|failed|error)', (output.strip().splitlines() or [''])[-1]):       # pytest's own line
         passed, failed = (passed + int(n), failed) if word == 'passed' else (passed, failed + int(n))
     plain = 'CLIP_LAB_PRECISION=float32 ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2'        # as on most laptops
-    lab = "nbdev_test --flags slow --path nbs --file_re '^(05_features|11_train|cli)'"            # its slow cells are the big set-up
-    checks = {'encoders, training, the lab and the big set-up on stand-ins, in float32 without AVX512': sh(f'{plain} {lab}')[0] == 0,
+    parts = 'big_set_up' if NARROW else '05_features|11_train|cli|big_set_up'        # a narrow machine has run the others like this above
+    checks = {'encoders, training, the lab and the big set-up on stand-ins, in float32 without AVX512':
+                  sh(f"{plain} nbdev_test --flags slow --path nbs --file_re '^({parts})'")[0] == 0,
               'nbdev_export changes nothing': unchanged('nbdev_export', 'clip_lab/**/*.py'),
               'lines are short and hold one statement': sh('python .ci/style.py')[0] == 0,
               'the notebooks are clean': unchanged('nbdev_clean', '**/*.ipynb'),

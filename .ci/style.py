@@ -1,5 +1,5 @@
 """Lines of at most 110 characters and one statement on each, in all code cells; exported cells of at most 40 lines;
-no progress bar and no warning in what notebooks have printed; every notebook in the sidebar; and what a numbered module may import.
+no progress bar, warning, temporary folder or number of nine digits in what notebooks show; every notebook in the sidebar; and what a numbered module may import.
 Says where it is not so."""
 import io, json, re, sys, tokenize
 from pathlib import Path
@@ -23,13 +23,18 @@ def faults(name, source):
         if two: found.append(f'{name}, line {token.start[0]}: two statements')
     return found
 
-def bars_in(file):
-    "Cells of a notebook that have kept a progress bar or a warning"
+def left_in(file):
+    "What no output of a notebook should show, cell by cell"
     for cell in json.loads(file.read_text())['cells']:
-        printed = ''.join(''.join(o.get('text', '')) for o in cell.get('outputs', []))
-        if '\r' in printed or 'it/s]' in printed: yield f"{file.relative_to(TOP)}, cell {cell['id']}: a progress bar"
-        if any(o.get('name') == 'stderr' for o in cell.get('outputs', [])):
-            yield f"{file.relative_to(TOP)}, cell {cell['id']}: a warning"
+        outputs = cell.get('outputs', [])
+        data = [o.get('data', {}) for o in outputs]
+        printed = ''.join(''.join(o.get('text', '')) for o in outputs)
+        shown = printed + ''.join(''.join(d.get('text/html') or d.get('text/plain', '')) for d in data)
+        found = {'a progress bar': '\r' in printed or 'it/s]' in printed,
+                 'a warning': any(o.get('name') == 'stderr' for o in outputs),
+                 'a temporary folder': re.search(r'(?<![\w.])/tmp/', shown),
+                 'too many digits': re.search(r'(?<![\w./-])\d+\.\d{9,}', shown)}
+        yield from (f"{file.relative_to(TOP)}, cell {cell['id']}: {what}" for what,is_so in found.items() if is_so)
 
 def imported(file):
     "Modules of the package that the exported cells of a notebook import"
@@ -56,7 +61,7 @@ def main():
     pieces = [(f'{f.relative_to(TOP)}, cell {i}', source) for f in notebooks for i,source in cells_of(f)]
     numbered = [f for f in notebooks if f.parent.name == 'nbs' and f.name[0].isdigit()]
     found = [fault for name,source in pieces for fault in faults(name, source)] + import_faults(numbered)
-    found += missing_pages(notebooks) + [bar for f in notebooks for bar in bars_in(f)]
+    found += missing_pages(notebooks) + [left for f in notebooks for left in left_in(f)]
     print('\n'.join(found) or f'{len(pieces):,} code cells in {len(notebooks)} notebooks: in style')
     return int(bool(found))
 

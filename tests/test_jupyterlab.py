@@ -9,8 +9,8 @@ NUMBERED = sorted((TOP/'nbs').glob('[0-9][0-9]_*.ipynb'))
 CHROMIUM = next((p for name in ('chromium', 'chromium-browser', 'google-chrome') if (p := shutil.which(name))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason='no Chromium is installed: apt install chromium')
 
-# all cells are in the page, not only those in sight; nothing is fetched from elsewhere
-SETTINGS = {'notebook-extension/tracker': dict(windowingMode='none'), 'apputils-extension/notification': dict(
+# all cells are in the page, though only those in sight are painted; nothing is fetched from elsewhere
+SETTINGS = {'notebook-extension/tracker': dict(windowingMode='contentVisibility'), 'apputils-extension/notification': dict(
     fetchNews='false', checkForUpdates=False), 'docmanager-extension/plugin': dict(autosave=False)}
 
 LOADED = "() => [...document.querySelectorAll('.jp-OutputArea img')].every(i => (i.loading = 'eager', i.complete))"
@@ -25,7 +25,8 @@ LOOK = """() => [...jupyterapp.shell.currentWidget.content.widgets].map(cell => 
 IS_IDLE = "() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
 HAS_RUN = """() => {
     const codes = jupyterapp.shell.currentWidget.content.widgets.filter(c => c.model.type === 'code' && c.model.sharedModel.source.trim());
-    return codes.every(c => c.model.executionCount) || codes.some(c => c.model.outputs.toJSON().some(o => o.output_type === 'error'));
+    const failed = ({outputs}) => [...Array(outputs.length).keys()].some(i => outputs.get(i).type === 'error');
+    return codes.every(c => c.model.executionCount) || codes.some(c => failed(c.model));
 }"""
 
 def free_port():
@@ -70,7 +71,7 @@ def lab(tmp_path_factory):
 def browser():
     playwright = pytest.importorskip('playwright.sync_api')
     with playwright.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=CHROMIUM, args=['--no-sandbox'])
+        browser = p.chromium.launch(executable_path=CHROMIUM, args=['--no-sandbox', '--disable-gpu'])
         yield browser
         browser.close()
 
@@ -87,7 +88,8 @@ def run_all(page):
     page.locator('.lm-MenuBar-item', has_text='Run').first.click()
     page.locator('.lm-Menu-item', has_text='Restart Kernel and Run All Cells').click()
     page.locator('.jp-Dialog button', has_text='Restart').click()
-    page.wait_for_function(HAS_RUN, polling=500)
+    page.wait_for_function(HAS_RUN, polling=1000)
+    page.wait_for_function(IS_IDLE)    # after the last cell or, if one has failed, the rest is called off
 
 TRAINED = TOP/'_runs'/'scenes'/'mod2'/'metrics.json'    # chapters 14 to 16 train for a quarter of an hour without it
 

@@ -18,12 +18,16 @@ def _in_package(sym):    # the class of the package with the name of this class;
         if f'{module}.{sym.__name__}' in names: return getattr(importlib.import_module(module), sym.__name__)
     return sym
 
+def _short_parameter(line):    # 'lr:float=.1,' -> 'lr=.1'; a long default is left out
+    name, equals, default = re.sub(r'^(\**\w+):[^=]*', r'\1', line.strip().rstrip(',')).partition('=')
+    return name + equals + ('...' if len(default) > 60 else default)
+
 def short_signature(
     text:str,  # Markdown of nbdev, with a signature in a block of code
 )->str:
     "The same, with only names and defaults in the signature"
     def shorter(m):
-        parameters = [re.sub(r':[^=]*(?==|$)', '', p.strip().rstrip(',')) for p in m[2].strip().split('\n')]
+        parameters = map(_short_parameter, m[2].strip().split('\n'))
         return f'```python\n{m[1]}({", ".join(filter(None, parameters))})\n```'
     without = re.sub(r' *#[^\n]*', '', text.split('```')[1]) if '```' in text else ''
     short = re.sub(r'^python\n(?:def|class) ([\w.]+)\((.*)\)(?:->.*)?:?\n$', shorter, without, flags=re.S)
@@ -48,7 +52,7 @@ def own_signature(
     cls,       # the class it is of
 )->str:
     "The same, with the fields of a named tuple, and without a signature that says nothing"
-    if '*args' not in text or '__init__' in vars(cls): return text
+    if not re.search(r'\(\s*\*args, \*\*kwargs\s*\)', text): return text
     defaults = getattr(cls, '_field_defaults', {})
     names = [f'{n}={defaults[n]!r}' if n in defaults else n for n in getattr(cls, '_fields', ())]
     signature = f'```python\n{cls.__name__}({", ".join(names)})\n```' if names else ''
@@ -58,8 +62,9 @@ def own_signature(
 _LITERAL = re.compile(r"(?<![\w-])(?:--[a-z][\w-]*|''|[\[{][^|]*'[^|]*[\]}])")
 
 def _as_code(table):    # what would not be shown as it is; what is code already stays
+    def shown(m): return f'`{m[0]}`' if len(m[0]) <= 60 else f'`{m[0][0]}...{m[0][-1]}`'
     parts = re.split('(`[^`]*`)', table)
-    return ''.join(part if part.startswith('`') else _LITERAL.sub(r'`\g<0>`', part) for part in parts)
+    return ''.join(part if part.startswith('`') else _LITERAL.sub(shown, part) for part in parts)
 
 # %% ../../nbs/reporting/parameter_table.ipynb #21dd0002
 class ParameterTable(BasicMarkdownRenderer):
@@ -73,8 +78,8 @@ class ParameterTable(BasicMarkdownRenderer):
     def _repr_markdown_(self):
         table = field_table(self.sym) or str(DocmentTbl(self.sym))
         table = re.sub(r'(\w+) \| (?:pathlib\.(?=Path)|(?=PIL\.))', r'\1 or ', table)
-        table = table.replace('Path | None', 'Path or None')
+        table = table.replace('Path | None', 'Path or None').replace('| NoneType |', '| |')
         text = super()._repr_markdown_()
         if inspect.isclass(self.sym): text = own_signature(text, self.sym)
         below = f'\n\n::: {{.parameters}}\n\n{_as_code(table)}\n\n:::' if table else ''
-        return short_signature(text) + below
+        return (short_signature(text) if '(\n' in text else text) + below
