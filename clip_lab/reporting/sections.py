@@ -393,7 +393,7 @@ def appendix(
     r:Report,  # the results
 )->str:        # Markdown
     "The transcripts of all evaluations"
-    def one(n): return f'**{n}**\n\n```\n{r.run(n).read("transcript").strip()}\n```'
+    def one(n): return f'**{n}**\n\n```text\n{r.run(n).read("transcript").strip()}\n```'
     return '\n\n'.join(one(n) for n in r.configs if r.run(n).has('transcript'))
 
 # %% ../../nbs/reporting/sections.ipynb #21eb0077
