@@ -9,8 +9,8 @@ NUMBERED = sorted((TOP/'nbs').glob('[0-9][0-9]_*.ipynb'))
 CHROMIUM = next((p for name in ('chromium', 'chromium-browser', 'google-chrome') if (p := shutil.which(name))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason='no Chromium is installed: apt install chromium')
 
-# all cells are in the page, though only those in sight are painted; nothing is fetched from elsewhere
-SETTINGS = {'notebook-extension/tracker': dict(windowingMode='contentVisibility'), 'apputils-extension/notification': dict(
+# all cells are in the page, not only those in sight; nothing is fetched from elsewhere
+SETTINGS = {'notebook-extension/tracker': dict(windowingMode='none'), 'apputils-extension/notification': dict(
     fetchNews='false', checkForUpdates=False), 'docmanager-extension/plugin': dict(autosave=False)}
 
 LOADED = "() => [...document.querySelectorAll('.jp-OutputArea img')].every(i => (i.loading = 'eager', i.complete))"
