@@ -39,10 +39,9 @@ def open_page(chromium):
     for c in contexts: c.close()
 
 def violations(page):
-    "What axe finds that is serious; code has the same colours everywhere and is looked at on the pages of the loss"
+    "What axe finds that is serious"
     Axe = pytest.importorskip('axe_playwright_python.sync_playwright').Axe()
-    context = None if page.url.endswith('/loss.html') else dict(exclude=[['pre code']])
-    found = Axe.run(page, context, dict(resultTypes=['violations'], preload=False)).response['violations']
+    found = Axe.run(page, options=dict(resultTypes=['violations'], preload=False)).response['violations']
     return [f"{v['id']}: {n['html'][:150]}" for v in found if v['impact'] in ('serious', 'critical') for n in v['nodes'][:2]]
 
 def is_read(file): return SITE/'source' not in file.parents or file == SITE/'source'/'clip_lab'/'loss.html'    # one page of code for all
